@@ -27,7 +27,7 @@ const ARGUMENTS: [Argument; 4] = [
     REEF,
 ];
 /// Bytes of the answer in the structured content, as JSON has it; the rest is for its evidence.
-const ANSWER_MAX: usize = 8_000;
+const ANSWER_MAX: usize = 6_000;
 /// Most evidences that a note names.
 const NAMED_MAX: usize = 30;
 /// Bytes of what is beside the answer and its evidence.
@@ -130,7 +130,7 @@ fn content(told: Told) -> Content {
         fields.remove("query");
     }
     let evidence = evidence.into_iter().map(clean::value).collect();
-    let known = clean::value(Value::Object(known::fields(&mut rest)));
+    let known = known::fields(&mut rest);
     let mut rest = clean::value(Value::Object(rest));
     while size(&rest) > REST_MAX && shrink(&mut rest) {}
     let short = cut(&answer, ANSWER_MAX);
@@ -138,7 +138,7 @@ fn content(told: Told) -> Content {
     structured.insert("answer".to_owned(), json!(short.unwrap_or(&answer).trim_end()));
     structured.insert("evidence".to_owned(), json!([]));
     structured.insert("notes".to_owned(), json!([]));
-    structured.extend(into_map(known));
+    structured.extend(known);
     structured.extend(into_map(rest));
     let (evidence, left_out) = fitted(evidence, &answer, STRUCTURED_MAX.saturating_sub(size(&json!(structured))));
     let mut notes = Vec::new();

@@ -43,7 +43,7 @@ pub(super) fn list(tool: &Tool, arguments: &Arguments, told: &Told) -> Result<Li
         _ => Map::new(),
     };
     let range = json!({ "start_time": told.document["start_time"], "end_time": told.document["end_time"] });
-    let known = clean::value(Value::Object(known::fields(&mut document)));
+    let known = known::fields(&mut document);
     let all = taken(&mut document, tool.list);
     let paging = ["total", "truncated", "next_cursor"].map(|name| document.shift_remove(name));
     let beside = tool.beside.as_ref().map(|beside| {
@@ -75,7 +75,7 @@ pub(super) fn list(tool: &Tool, arguments: &Arguments, told: &Told) -> Result<Li
         beside,
         after,
         asked: arguments.asked().to_owned(),
-        known: into_map(known),
+        known,
         rest: clean::value(Value::Object(document)),
         range,
         is_short: false,

@@ -82,7 +82,7 @@ fn fitted(mut document: Map<String, Value>, rows: Vec<Value>) -> Result<Value, R
     while size(&rest) > REST_MAX && shrink(&mut rest) {}
     let notes_left_out = all - noted(&rest);
     let mut structured = into_map(rest);
-    structured.extend(into_map(clean::value(Value::Object(known))));
+    structured.extend(known);
     structured.insert("columns".to_owned(), columns);
     let mut bytes = size(&json!(structured));
     if bytes > STRUCTURED_MAX {

@@ -1,13 +1,14 @@
-//! Cursors: parts of a list while rows are stored, and cursors of other calls.
+//! Cursors: parts of a list while rows are stored, cursors of other calls, and names that are too long for a cursor.
 
 use super::client::{Client, here};
 use super::limits::{NOON, event, long_event};
 use crate::answers::part;
 use crate::answers::tests::by_effect::{deploy_newest, judged};
 use crate::mcp::cursor::Cursor;
+use crate::mcp::fit::RESULT_MAX;
 use model::rows::Rows;
 use model::time::MINUTE_MS;
-use model::topology::ServiceNode;
+use model::topology::{ColonyStatus, ServiceNode};
 use serde_json::{Value, json};
 use sinks::StoreWriter;
 use sinks::compliance::commit_of;
@@ -118,4 +119,50 @@ async fn a_cursor_is_of_one_tool_and_its_arguments() {
     let behind = json!({ "cursor": Cursor::text(70, None, &asked) });
     let note = client.structured("reef_list_services", behind).await["notes"][0].to_string();
     assert!(note.contains("the cursor is behind the last of "), "{note}");
+}
+
+#[tokio::test]
+async fn very_long_names_leave_room_for_items_and_the_cursor_moves() {
+    let long = |kind: &str, place: usize| format!("{kind}-{place:03}-{}", "ü\"".repeat(400));
+    let colony = |place: usize| ColonyStatus {
+        colony_id: long("colony", place),
+        application_name: "shop".to_owned(),
+        environment: long("environment", place),
+        health: "healthy".to_owned(),
+        total_services: 1,
+        healthy_services: 1,
+        degraded_services: 0,
+        unhealthy_services: 0,
+        agent_count: None,
+        last_success_at: Some(NOON),
+        complete_to: Some(NOON - (place as i64) * MINUTE_MS * 60),
+        last_error: "no answer ".repeat(60),
+    };
+    let node = |place: usize| ServiceNode {
+        colony_id: long("colony", place),
+        service_id: long("service", place),
+        ..node(&long("name", place))
+    };
+    let mut store = MemoryStore::new();
+    let (colonies, nodes) = ((0..90).map(colony).collect(), (0..90).map(node).collect());
+    store.commit(&commit_of(1, Rows { colonies, nodes, ..Rows::default() })).await.unwrap();
+    let client = client_of(&store).await;
+    for name in ["reef_list_colonies", "reef_get_status", "reef_list_services", "reef_get_topology"] {
+        let (mut cursor, mut count) = (String::new(), 0);
+        loop {
+            let called = client.call(name, json!({ "limit": 200, "cursor": cursor })).await;
+            let size = called.value.to_string().len();
+            assert!(!called.is_error() && size <= RESULT_MAX, "{name}: {size} bytes");
+            let answer = &called.value["structuredContent"];
+            let items = answer["items"].as_array().unwrap().len();
+            cursor = answer["next_cursor"].as_str().unwrap().to_owned();
+            assert!(items > 0, "{name} makes no progress after {count}");
+            assert!(answer["complete_to"].as_object().is_some_and(|known| !known.is_empty()), "{name}");
+            count += items;
+            if cursor.is_empty() {
+                break;
+            }
+        }
+        assert_eq!(count, 90, "{name}");
+    }
 }
