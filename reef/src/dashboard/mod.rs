@@ -24,6 +24,7 @@
 //! | `judged` | deployments with their verdicts |
 //! | `deployment` | one deployment and its impact |
 //! | `compare` | environments side by side |
+//! | `sides` | which environments are compared |
 //! | `series` | series as a chart and as a table, and data of charts |
 //! | `chart` | what the script of charts draws from |
 //! | `services` | versions and calls |
@@ -68,6 +69,7 @@ mod series;
 mod services;
 mod session;
 mod shown;
+mod sides;
 #[cfg(test)]
 mod tests;
 mod timeline;
