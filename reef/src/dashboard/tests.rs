@@ -13,7 +13,7 @@ use super::headers::POLICY;
 use crate::analysis::Analyst;
 use crate::answers::Scope;
 use crate::api::tokens::Tokens;
-use crate::api::{Listening, Pages, Reading, Services};
+use crate::api::{Groups, Listening, Pages, Reading, Services};
 use crate::sql::SqlEngine;
 use model::clock::SystemClock;
 use model::event::{Event, Severity};
@@ -61,7 +61,8 @@ impl Opened {
             tokens.create("first", crate::access::Role::Admin).unwrap();
         }
         let listen = "127.0.0.1:0".parse().unwrap();
-        let listening = Listening { listen, require_token, tokens: file, pages: Pages::Beside };
+        let listening =
+            Listening { listen, require_token, tokens: file, pages: Pages::Beside, groups: Groups::default() };
         let scope = Scope { reef_id: REEF.to_owned(), ..Scope::default() };
         let reading = (Reading::Store(store.reader()), scope);
         let (analyst, clock) = (Arc::new(analyst), SystemClock::shared());

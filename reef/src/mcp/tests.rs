@@ -3,6 +3,7 @@
 
 mod calls;
 mod client;
+mod cursors;
 mod faces;
 mod fixtures;
 mod limits;
