@@ -4,7 +4,7 @@ use super::answer::Analysis;
 use super::counted::Counted;
 use super::findings::{Found, Named, find, find_with_names};
 use super::journal::{self, Journal, Record, new_id, sha256};
-use super::limits::{Limits, Most, Reserved, Turn};
+use super::limits::{Limits, Most, Reserved, Turn, Use};
 use super::providers::{Attempt, Chain, Prices};
 use super::question::{AnalyzeQuestion, QUESTION_BYTES_MAX};
 use super::recorded;
@@ -322,7 +322,8 @@ impl Analyst {
             if !tries.is_empty() {
                 send(pieces, Piece::Status(format!("Asking {}", model.chain.name()))).await;
             }
-            wording.answered().await
+            let may_begin = || reserved.as_ref().is_none_or(Reserved::begin);
+            wording.answered(&may_begin).await
         } else {
             let reason = "what a model would be sent cannot be recorded (ai.journal_file)".to_owned();
             Worded { reason, ..Worded::default() }
@@ -336,7 +337,7 @@ impl Analyst {
         let (input, output) = worded.replied.tokens();
         let cost = model.prices.cost(&worded.replied.attempts, now).unwrap_or(0);
         if let Some(reserved) = reserved {
-            reserved.settle(u64::from(input) + u64::from(output), cost);
+            reserved.settle(Use { tokens: u64::from(input) + u64::from(output), cost_micros: cost });
         }
         worded
     }
@@ -344,10 +345,10 @@ impl Analyst {
     /// Counts the most that one of these tries may use, or says why no model may be asked.
     fn reserved(&self, tries: &[Attempt], prices: &Prices, now: TimeMs) -> Result<Option<Reserved<'_>>, String> {
         let Some(limits) = &self.limits else { return Ok(None) };
-        let (mut tokens, mut cost_micros) = (0, 0);
+        let mut most = Use::default();
         for one in tries {
             match prices.cost(std::slice::from_ref(one), now) {
-                Some(cost) => cost_micros = cost_micros.max(cost),
+                Some(cost) => most.cost_micros = most.cost_micros.max(cost),
                 None if limits.has_cost() => {
                     return Err(format!(
                         "no price of {} is known (ai.llm.prices), and what may be spent is limited \
@@ -358,9 +359,9 @@ impl Analyst {
                 None => {}
             }
             let used = u64::from(one.input_tokens.unwrap_or(0)) + u64::from(one.output_tokens.unwrap_or(0));
-            tokens = used.max(tokens);
+            most.tokens = used.max(most.tokens);
         }
-        limits.reserve(tokens, cost_micros, now).map(Some)
+        limits.reserve(most, now).map(Some)
     }
 
     /// Puts what a model wrote into the answer.

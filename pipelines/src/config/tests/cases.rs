@@ -218,6 +218,7 @@ pub const BAD: &[(&str, &str, &str)] = &[
     ("ai.llm.provider", "ai: {llm: {provider: 'a:b'}}", "the vendor \"a\" is unknown; vendors: anthropic, openai, openai-compatible, ollama"),
     ("ai.llm.provider", "ai: {llm: {provider: 'openai-compatible:b'}}", "openai-compatible needs ai.llm.endpoint"),
     ("ai.llm.endpoint", "ai: {llm: {provider: 'openai:b', endpoint: 'a:1'}}", "does not start with http:// or https://"),
+    ("ai.llm.endpoint", "ai: {llm: {provider: 'openai:b', endpoint: 'http://localhost:x@other.example.com/'}}", "it has a user before its host"),
     ("ai.llm.fallback_endpoint", "ai: {llm: {provider: 'openai:b', fallback_provider: 'openai:c', fallback_endpoint: x}}", "does not start with http:// or https://"),
     ("ai.llm.fallback_api_key_env", "ai: {llm: {provider: 'openai:b', fallback_api_key_env: sk-12345}}", "not the secret itself"),
     ("ai.llm.timeout", "ai: {llm: {provider: 'openai:b', timeout: 0s}}", "ai.llm.timeout"),

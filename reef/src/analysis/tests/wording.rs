@@ -1,8 +1,9 @@
 //! Answers that a model words: kept, dropped, masked, recorded; with fakes that lie.
 
 use super::*;
+use crate::analysis::prompt::REPLY_TOKENS_MAX;
 use crate::analysis::providers::tests::{Fake, Say, provider, said};
-use crate::analysis::providers::{Chain, Price, Prices, Protocol, Provider};
+use crate::analysis::providers::{Chain, Price, Prices, Protocol, Provider, tokens_of};
 use model::clock::SystemClock;
 use serde_json::json;
 
@@ -58,6 +59,15 @@ impl Asking {
 }
 
 const SLOWER: &str = "why is prod slower than staging?";
+
+/// About how many tokens a model is given for it.
+async fn given() -> u64 {
+    let fake = Fake::of(vec![honest()]).await;
+    let asking = Asking::of(Some(model(vec![provider(Protocol::OpenAi, &fake)], Privacy::Mask)), MOST).await;
+    asking.ask(SLOWER).await.unwrap();
+    // without the line breaks between the rules and the data
+    u64::from(tokens_of(asking.records()[0].sent.len() - 2))
+}
 
 #[tokio::test]
 async fn a_model_words_the_answer_within_the_frame_of_the_template() {
@@ -190,7 +200,8 @@ async fn a_reply_without_stated_tokens_is_counted_by_an_estimate() {
         { "text": "It is worse in 8 of 8 common hours.", "evidence": ["E1"] },
     ] });
     let fake = Fake::of(vec![silent(&sentences.to_string())]).await;
-    let few = Most { tokens_per_day: Some(500), ..MOST };
+    // one try may write as much as it may, and does not
+    let few = Most { tokens_per_day: Some(given().await + u64::from(REPLY_TOKENS_MAX) + 10), ..MOST };
     let asking = Asking::of(Some(model(vec![provider(Protocol::OpenAi, &fake)], Privacy::Mask)), few).await;
     let first = asking.ask(SLOWER).await.unwrap();
     assert_eq!((first.metadata.model_used.as_str(), first.metadata.tokens_estimated), ("openai:m1", true));
@@ -283,7 +294,7 @@ async fn limits_refuse_or_leave_the_model_out() {
         }
         other => panic!("{other:?}"),
     }
-    let poor = Most { tokens_per_day: Some(100), ..MOST };
+    let poor = Most { tokens_per_day: Some(given().await + u64::from(REPLY_TOKENS_MAX) + 100), ..MOST };
     let asking = Asking::of(Some(model(vec![provider(Protocol::OpenAi, &fake)], Privacy::Mask)), poor).await;
     assert_eq!(asking.ask(SLOWER).await.unwrap().metadata.model_used, "openai:m1");
     let second = asking.ask(SLOWER).await.unwrap();
@@ -294,13 +305,20 @@ async fn limits_refuse_or_leave_the_model_out() {
 #[tokio::test]
 async fn what_may_be_spent_is_limited_and_an_unknown_price_is_not_asked_at() {
     let fake = Fake::of(vec![honest()]).await;
-    // a question costs 420 millionths
-    let poor = Most { cost_micros_per_day: Some(400), ..MOST };
+    // a question costs 420 millionths, and may cost 1 for each token that is given and 10 for each that is written
+    let may_cost = given().await + 10 * u64::from(REPLY_TOKENS_MAX);
+    let poor = Most { cost_micros_per_day: Some(may_cost + 200), ..MOST };
     let asking = Asking::of(Some(model(vec![provider(Protocol::OpenAi, &fake)], Privacy::Mask)), poor).await;
     assert_eq!(asking.ask(SLOWER).await.unwrap().metadata.cost_micros, Some(420));
     let second = asking.ask(SLOWER).await.unwrap();
     assert!(second.metadata.template_reason.contains("cost_cents_per_day"), "{:?}", second.metadata);
     assert_eq!((second.metadata.cost_micros, fake.requests().len()), (Some(0), 1));
+
+    let less = Most { cost_micros_per_day: Some(may_cost - 200), ..MOST };
+    let asking = Asking::of(Some(model(vec![provider(Protocol::OpenAi, &fake)], Privacy::Mask)), less).await;
+    let answer = asking.ask(SLOWER).await.unwrap();
+    assert!(answer.metadata.template_reason.contains("may not be enough"), "{:?}", answer.metadata);
+    assert_eq!(fake.requests().len(), 1, "it could cost more than a day may");
 
     let mut unpriced = model(vec![provider(Protocol::OpenAi, &fake)], Privacy::Mask);
     unpriced.prices = Prices::default();
