@@ -43,6 +43,15 @@ pub struct EventClock {
     committed: Positions,
 }
 
+/// Metrics of which events are derived have moved the now of events on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overtaken {
+    /// Where it would be by reported events alone.
+    pub reported_now: TimeMs,
+    /// Where it is.
+    pub now: TimeMs,
+}
+
 /// The newest days of one kind of row.
 #[derive(Clone, Debug)]
 struct Days {
@@ -242,6 +251,13 @@ impl EventClock {
     pub fn events_now(&self) -> Option<TimeMs> {
         let of_derived = self.metrics_now().filter(|_| self.derives);
         self.reported_now().max(of_derived)
+    }
+
+    /// Whether metrics have moved it further than they do where no event is derived from them; `None` without a reported
+    /// event too.
+    pub fn overtaken(&self) -> Option<Overtaken> {
+        let (reported_now, now) = (self.reported_now()?, self.events_now()?);
+        (now > reported_now).then_some(Overtaken { reported_now, now })
     }
 
     /// The same of events that were reported.

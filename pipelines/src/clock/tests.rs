@@ -78,16 +78,25 @@ fn old_events_beside_live_metrics_have_their_own_now() {
 
 #[test]
 fn metrics_of_which_events_are_derived_are_events_too() {
-    let of = |batches: &[Rows]| {
-        let mut clock = EventClock::new(&Params { derived_events: true, ..params() });
+    let clock = |derived_events: bool, batches: &[Rows]| {
+        let mut clock = EventClock::new(&Params { derived_events, ..params() });
         batches.iter().for_each(|rows| clock.observe(rows));
-        clock.events_now()
+        clock
     };
+    let of = |batches: &[Rows]| clock(true, batches).events_now();
     let live = metrics(&[("a", T0 + YEAR_MS), ("b", T0 + YEAR_MS)]);
     assert_eq!(of(std::slice::from_ref(&live)), Some(T0 + YEAR_MS), "without a reported event");
     let reported = |at: TimeMs| events(&[("a", at), ("b", at + HOUR_MS), ("a", at + 3 * HOUR_MS)]);
     assert_eq!(of(&[reported(T0), live.clone()]), Some(T0 + YEAR_MS));
-    assert_eq!(of(&[reported(T0 + YEAR_MS), live]), Some(T0 + YEAR_MS + 3 * HOUR_MS));
+    assert_eq!(of(&[reported(T0 + YEAR_MS), live.clone()]), Some(T0 + YEAR_MS + 3 * HOUR_MS));
+    // reported ones of a year ago are then no longer in the look-back
+    let overtaken = |derives: bool, batches: &[Rows]| clock(derives, batches).overtaken();
+    let reported_now = T0 + 3 * HOUR_MS + 4 * HOUR_MS + DAY_MS;
+    let both = [reported(T0), live.clone()];
+    assert_eq!(overtaken(true, &both), Some(Overtaken { reported_now, now: T0 + YEAR_MS }));
+    assert_eq!(overtaken(false, &both), None);
+    assert_eq!(overtaken(true, &[live.clone()]), None);
+    assert_eq!(overtaken(true, &[reported(T0 + YEAR_MS), live]), None);
 }
 
 #[test]

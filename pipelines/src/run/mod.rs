@@ -33,7 +33,7 @@
 //! | `pending_rejects` | refused rows that wait for the next tick |
 //! | `clock_skew` | which services' clocks are ahead of the reader's |
 //! | `lookback` | stored rows that lie outside the look-back |
-//! | `unconfirmed` | why a run has confirmed nothing |
+//! | `unconfirmed` | why a run has confirmed nothing of events or of metrics |
 //! | `handle` | what a run hands out: a reader of its store, progress, a stop, news of its patterns |
 
 use crate::config::ReefConfig;

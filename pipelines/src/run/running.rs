@@ -20,7 +20,7 @@ use super::restore::restore;
 use super::retention::RetentionPace;
 use super::revisions::Revisions;
 use super::timeline::StoredTimeline;
-use super::unconfirmed;
+use super::unconfirmed::{self, Silent};
 use crate::clock::EventClock;
 use crate::config::ReefConfig;
 use crate::deferred::Deferred;
@@ -33,6 +33,7 @@ use crate::metric_plan::MetricPlan;
 use crate::open::{params, retention, store};
 use crate::progress::{Ended, OutsideRows, Phase, Progress, Reach, RunSummary};
 use model::clock::SharedClock;
+use model::pattern::SignalKind;
 use model::position::Positions;
 use model::reject::Reject;
 use model::rows::Rows;
@@ -320,13 +321,13 @@ impl Running {
             false => OutsideRows::default(),
         };
         let (event_pairs_tested, metric_pairs_tested) = self.instruments.pairs_tested();
-        let unconfirmed = match progress.confirmed == 0 && self.correlates {
-            true => {
-                let tested = (self.events_tested, self.metrics_tested);
-                unconfirmed::of_store(&params::from_config(config), tested, self.reader.correlations().await)
-            }
-            false => Vec::new(),
+        let is_silent = |kind| self.correlates && !self.published.confirms(kind);
+        let silent = Silent {
+            events: self.events_tested.filter(|_| is_silent(SignalKind::Event)),
+            metrics: self.metrics_tested.filter(|_| is_silent(SignalKind::Metric)),
+            overtaken: self.event_clock.overtaken().filter(|_| is_silent(SignalKind::Event)),
         };
+        let unconfirmed = unconfirmed::of_run(&params::from_config(config), silent, self.reader.as_ref()).await;
         let summary = RunSummary {
             ended,
             outside,

@@ -34,6 +34,7 @@ mod restored;
 mod revised;
 mod shown;
 mod steady;
+mod unconfirmed;
 
 /// A store in memory whose commits may go wrong.
 struct Faulty {
