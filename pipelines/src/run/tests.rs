@@ -33,6 +33,7 @@ mod refused;
 mod restored;
 mod revised;
 mod shown;
+mod silent;
 mod steady;
 
 /// A store in memory whose commits may go wrong.

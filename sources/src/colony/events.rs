@@ -7,8 +7,8 @@
 //! Each event states whether it was stored before the stream was opened, and whether it is resent because the position
 //! is not of the colony's history (after a restore from a backup). A batch contains only one kind.
 //!
-//! A stream that is open and silent for a second has delivered what there was ([`StreamRead`](super::StreamRead)); the
-//! source of summaries then says up to when the colony's events are known.
+//! A stream that is open has delivered what there was once it sends live events, or nothing for a second
+//! ([`StreamRead`](super::StreamRead)). The source of summaries then says up to when the colony's events are known.
 
 use super::BATCH_ROWS_MAX;
 use super::config::ColonySourceConfig;
@@ -101,9 +101,8 @@ impl ColonyEvents {
             true => Arrival::Backlog,
             false => Arrival::Live,
         };
-        if arrival != Arrival::Live {
-            self.link.config.stream_read.set(false);
-        }
+        // events come in the order of storage: the first live one ends the backlog
+        self.link.config.stream_read.set(arrival == Arrival::Live);
         if arrival != self.pending.arrival && !self.pending.positions.0.is_empty() {
             self.held = Some(wire);
             self.cut_at = Some(Instant::now());
