@@ -6,6 +6,7 @@ use crate::analysis::AnalyzeQuestion;
 use crate::answers::Question;
 use crate::answers::tests::predictions::foreseen;
 use crate::mcp::asking::{Asking, Asks, Here};
+use crate::mcp::groups::Groups;
 use crate::sql::SqlQuestion;
 use serde_json::json;
 use sinks::StoreWriter;
@@ -32,7 +33,7 @@ impl Asks for Stalled {
 #[tokio::test]
 async fn questions_in_words_that_wait_for_a_model_hold_up_no_other_call() {
     let store = foreseen().await;
-    let client = Client::of(Arc::new(Stalled(here(store.reader())))).await;
+    let client = Client::with(Arc::new(Stalled(here(store.reader()))), Groups { analyze: true, sql: false }).await;
     let words = || client.try_call("reef_analyze", json!({ "question": "what happened?" }));
     // more than there are places
     let waiting = async { tokio::join!(words(), words(), words(), words(), words(), words()) };
