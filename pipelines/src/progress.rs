@@ -85,7 +85,8 @@ pub struct RunSummary {
     pub event_pairs_tested: u64,
     /// Pairs of metric series tested at the last evaluation.
     pub metric_pairs_tested: u64,
-    /// Why nothing is confirmed, a sentence each for events and metrics; empty where a pattern is.
+    /// Why no pattern of events, or of metrics, is confirmed: a sentence for each kind without one, and one for events that
+    /// do not count because events are derived from newer metrics.
     pub unconfirmed: Vec<String>,
     /// Unreadable inputs, files without new rows, corrections in accepted rows.
     pub inputs: InputReport,

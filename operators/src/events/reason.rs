@@ -58,3 +58,97 @@ pub fn reason(pair: &PairScan, detail: &PairDetail, bar: Bar, params: &EventPara
     }
     format!("{}{open}", reasons.join("; "))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::row::{Frequency, Identity};
+    use model::event::EventTypeKey;
+    use model::real::Real;
+    use model::time::TimeMs;
+
+    /// Occurrences, days, `ln E`, chance level and open cases of a pair.
+    type Case = (u32, u32, f64, f64, u64);
+
+    /// Its reason where a single pair needs `ln E` = 7.6. The prior weight of its window is `exp(-5)`.
+    fn said(case: Case) -> String {
+        said_beside(case, 1, Bar { weight_total: 100, declared: 0 })
+    }
+
+    fn said_beside((occurrences, days, log_e, chance, open_count): Case, weight: u32, bar: Bar) -> String {
+        let key = |colony_id: &str| EventTypeKey {
+            colony_id: colony_id.to_owned(),
+            service_id: "web".to_owned(),
+            event_type: "alert".to_owned(),
+        };
+        let identity = Identity { application_name: "shop".to_owned(), environment: "production".to_owned() };
+        let detail = PairDetail {
+            source_identity: identity.clone(),
+            target_identity: identity,
+            source_count: u64::from(occurrences),
+            hits_reversed: 0,
+            open_count,
+            open_until: None,
+            log_prior: Real(-5.0),
+            score: Real(1.0),
+            lag_s: [60; 3],
+            matches: Vec::new(),
+            matched_passed: u64::from(occurrences),
+            lag_pairs: Vec::new(),
+        };
+        let passed = u64::from(occurrences);
+        let pair = PairScan {
+            instant: TimeMs(0),
+            source: key("a"),
+            target: key("b"),
+            log_e: Real(log_e),
+            weight,
+            occurrences,
+            days,
+            frequency: Frequency { window_min: (0, 2), passed, hits: passed, chance: Real(chance) },
+            detail: None,
+        };
+        reason(&pair, &detail, bar, &EventParams::default())
+    }
+
+    #[test]
+    fn it_says_what_is_missing() {
+        let no_more = "no more than chance at present";
+        let cases: [(Case, &str); 14] = [
+            ((2, 2, 9.0, 0.5, 0), "2 occurrences of the 3 needed"),
+            ((2, 1, 9.0, 0.0, 1), "2 occurrences of the 3 needed; 1 case is still open"),
+            ((0, 0, 0.0, 0.0, 4), "0 occurrences of the 3 needed; 4 cases are still open"),
+            ((3, 1, 9.0, 0.0, 0), "occurrences on 1 of the 3 days needed"),
+            ((9, 2, 9.0, 0.0, 2), "occurrences on 2 of the 3 days needed; 2 cases are still open"),
+            ((9, 3, 9.0, 0.31, 0), "chance alone does this in 31 % of cases"),
+            ((9, 3, 9.0, 0.0999, 0), "evidence enough, not yet steady"),
+            // each occurrence is worth 1, then 2.5
+            ((7, 5, 2.0, 0.0, 0), "about 6 more occurrences needed at this rate"),
+            ((5, 5, 7.5, 0.0, 0), "about 1 more occurrence needed at this rate"),
+            ((5, 5, 7.5, 0.0, 1), "about 1 more occurrence needed at this rate; 1 case is still open"),
+            // they add nothing, or too little to count it out
+            ((9, 3, -5.0, 0.0, 0), no_more),
+            ((9, 3, f64::NEG_INFINITY, 0.0, 0), no_more),
+            ((9, 3, -4.99, 0.0, 0), no_more),
+            (
+                (7, 2, 2.0, 0.4, 1),
+                "occurrences on 2 of the 3 days needed; chance alone does this in 40 % of cases; about 6 more occurrences \
+                 needed at this rate; 1 case is still open",
+            ),
+        ];
+        for (case, words) in cases {
+            assert_eq!(said(case), words, "{case:?}");
+        }
+    }
+
+    #[test]
+    fn pairs_with_a_reason_to_look_and_pairs_beside_others_need_less() {
+        let case = (7, 5, 2.0, 0.0, 0);
+        let more = |count: u32| format!("about {count} more occurrences needed at this rate");
+        let alone = Bar { weight_total: 100, declared: 0 };
+        assert_eq!(said_beside(case, 1, alone), more(6));
+        assert_eq!(said_beside(case, 10, alone), more(4));
+        assert_eq!(said_beside(case, 1, Bar { declared: 9, ..alone }), more(4));
+        assert_eq!(said_beside(case, 1, Bar { weight_total: 10_000, ..alone }), more(11));
+    }
+}

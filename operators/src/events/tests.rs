@@ -7,5 +7,6 @@ mod fleets;
 mod golden;
 mod growth;
 mod laws;
+mod levels;
 pub(crate) mod releases;
 pub(crate) mod support;

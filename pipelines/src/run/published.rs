@@ -1,7 +1,7 @@
 //! Published: converts changes of findings into rows to write and remove.
 
 use model::derived::DerivedChange;
-use model::pattern::{Finding, PatternState};
+use model::pattern::{Finding, PatternState, SignalKind};
 use operators::dataflow::Change;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// if they are equal), and others in the store are removed.
 #[derive(Debug, Default)]
 pub struct Published {
-    states: BTreeMap<String, PatternState>,
+    states: BTreeMap<String, (SignalKind, PatternState)>,
     /// What an earlier run stored and this run has not yet confirmed or removed.
     inherited: Option<Vec<String>>,
 }
@@ -71,7 +71,8 @@ impl Published {
         for (id, finding) in newest {
             match finding {
                 Some(finding) => {
-                    self.states.insert(id, finding.correlation.state);
+                    let kind = finding.correlation.key.source.kind;
+                    self.states.insert(id, (kind, finding.correlation.state));
                     publication.findings.push(finding);
                 }
                 None => {
@@ -87,6 +88,11 @@ impl Published {
 
     /// How many patterns are in this state.
     pub fn count(&self, state: PatternState) -> u64 {
-        self.states.values().filter(|each| **each == state).count() as u64
+        self.states.values().filter(|(_, each)| *each == state).count() as u64
+    }
+
+    /// Whether a pattern of this kind of row is confirmed.
+    pub fn confirms(&self, kind: SignalKind) -> bool {
+        self.states.values().any(|each| *each == (kind, PatternState::Confirmed))
     }
 }

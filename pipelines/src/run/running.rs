@@ -20,7 +20,7 @@ use super::restore::restore;
 use super::retention::RetentionPace;
 use super::revisions::Revisions;
 use super::timeline::StoredTimeline;
-use super::unconfirmed;
+use super::unconfirmed::{self, Silent};
 use crate::clock::EventClock;
 use crate::config::ReefConfig;
 use crate::deferred::Deferred;
@@ -33,6 +33,7 @@ use crate::metric_plan::MetricPlan;
 use crate::open::{params, retention, store};
 use crate::progress::{Ended, OutsideRows, Phase, Progress, Reach, RunSummary};
 use model::clock::SharedClock;
+use model::pattern::SignalKind;
 use model::position::Positions;
 use model::reject::Reject;
 use model::rows::Rows;
@@ -283,6 +284,8 @@ impl Running {
         if self.is_live {
             let names: Vec<String> = sources.iter().map(|source| source.name().to_owned()).collect();
             self.held.ask(names, self.clock.now());
+            let is_read = |colony_id: &str| config.colonies.iter().any(|colony| colony.colony_id == colony_id);
+            self.event_clock.keep_observed(is_read);
         }
         self.judges_at_end = sources.iter().all(|source| source.is_finite());
         let mut intake = Intake::start(sources, &options.shutdown, queue_bytes_max, &self.instruments);
@@ -320,13 +323,13 @@ impl Running {
             false => OutsideRows::default(),
         };
         let (event_pairs_tested, metric_pairs_tested) = self.instruments.pairs_tested();
-        let unconfirmed = match progress.confirmed == 0 && self.correlates {
-            true => {
-                let tested = (self.events_tested, self.metrics_tested);
-                unconfirmed::of_store(&params::from_config(config), tested, self.reader.correlations().await)
-            }
-            false => Vec::new(),
+        let is_silent = |kind| self.correlates && !self.published.confirms(kind);
+        let silent = Silent {
+            events: self.events_tested.filter(|_| is_silent(SignalKind::Event)),
+            metrics: self.metrics_tested.filter(|_| is_silent(SignalKind::Metric)),
+            overtaken: self.event_clock.overtaken().filter(|_| is_silent(SignalKind::Event)),
         };
+        let unconfirmed = unconfirmed::of_run(&params::from_config(config), silent, self.reader.as_ref()).await;
         let summary = RunSummary {
             ended,
             outside,
@@ -496,6 +499,11 @@ impl Running {
         let late = self.gate.split_late(&mut rows, origin);
         self.note_late(&source, &rows, &late);
         self.event_clock.observe(&rows);
+        if let Some((colony_id, read_to)) = &batch.observed_to
+            && self.event_clock.observe_to(colony_id, *read_to)
+        {
+            self.pace.mark_dirty();
+        }
         self.instruments.event_time(self.event_clock.newest());
         self.reach.observe(&rows.colonies);
         self.instruments.colonies(self.reach.answering(), self.expected_colonies);

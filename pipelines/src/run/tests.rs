@@ -33,7 +33,9 @@ mod refused;
 mod restored;
 mod revised;
 mod shown;
+mod silent;
 mod steady;
+mod unconfirmed;
 
 /// A store in memory whose commits may go wrong.
 struct Faulty {

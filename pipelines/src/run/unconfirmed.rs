@@ -1,12 +1,13 @@
-//! Unconfirmed: why a run has confirmed nothing: no pair could be tested, none is beyond chance, or what most candidates
-//! lack.
+//! Unconfirmed: why a run has confirmed nothing of events or of metrics: no pair could be tested, none is beyond chance, or
+//! what most candidates lack.
 
+use crate::clock::Overtaken;
 use model::pattern::{Correlation, PatternState, SignalKind};
-use model::time::format_duration_ms;
+use model::time::{TimeMs, format_duration_ms};
 use operators::dataflow::Params;
 use operators::metrics::MetricPairs;
 use operators::tested::{Supply, Tested};
-use sinks::SinkError;
+use sinks::{SinkError, Span, StoreReader};
 use std::collections::BTreeMap;
 
 /// Colonies that a pair needs.
@@ -25,15 +26,58 @@ struct Kind {
     lacks: String,
 }
 
+/// What a run knows of the kinds of which it confirms nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Silent {
+    /// What of event types was tested; `None` where one of their patterns is confirmed.
+    pub(super) events: Option<Tested>,
+    /// The same of metric series.
+    pub(super) metrics: Option<Tested>,
+    /// Whether metrics have moved the now of events on, with the same exception.
+    pub(super) overtaken: Option<Overtaken>,
+}
+
+/// Reported events that do not count because metrics have moved the now of events on.
+#[derive(Clone, Copy, Debug)]
+struct DroppedOut {
+    /// Those that are still stored.
+    rows: u64,
+    /// The first time that counts.
+    since: TimeMs,
+    now: TimeMs,
+}
+
+impl DroppedOut {
+    fn sentence(self) -> String {
+        let DroppedOut { rows, since, now } = self;
+        let events = match rows {
+            0 => "all events".to_owned(),
+            1 => "1 event".to_owned(),
+            rows => format!("{rows} events"),
+        };
+        let (text, option) = ("the look-back of event patterns ends with the metrics", "correlation.derived_events");
+        format!("{events} from before {since} left out: {text} ({option}), at {now}")
+    }
+}
+
+/// The reasons.
+pub(super) async fn of_run(params: &Params, silent: Silent, reader: &dyn StoreReader) -> Vec<String> {
+    if silent == Silent::default() { Vec::new() } else { of_store(params, silent, read(params, silent, reader).await) }
+}
+
 /// The reasons with what the store was found to hold. The run is complete without them: none if the store does not
 /// respond.
-pub(super) fn of_store(
+fn of_store(
     params: &Params,
-    tested: (Option<Tested>, Option<Tested>),
-    found: Result<Vec<Correlation>, SinkError>,
+    silent: Silent,
+    found: Result<(Vec<Correlation>, Option<DroppedOut>), SinkError>,
 ) -> Vec<String> {
     match found {
-        Ok(found) => reasons(params, tested, &found),
+        Ok((found, dropped_out)) => {
+            let mut all = reasons(params, silent, &found);
+            all.extend(dropped_out.map(DroppedOut::sentence));
+            all
+        }
         Err(error) => {
             tracing::warn!(%error, "the summary does not say why no pattern is confirmed");
             Vec::new()
@@ -41,8 +85,25 @@ pub(super) fn of_store(
     }
 }
 
-/// A sentence for each kind of row of which there is any. `tested`: events, then metrics.
-fn reasons(params: &Params, (events, metrics): (Option<Tested>, Option<Tested>), found: &[Correlation]) -> Vec<String> {
+/// What the store holds of patterns, and of events that do not count.
+async fn read(
+    params: &Params,
+    silent: Silent,
+    reader: &dyn StoreReader,
+) -> Result<(Vec<Correlation>, Option<DroppedOut>), SinkError> {
+    let found = reader.correlations().await?;
+    let Some(Overtaken { reported_now, now }) = silent.overtaken else { return Ok((found, None)) };
+    let (from, since) = (reported_now - params.events.horizon_ms, now - params.events.horizon_ms);
+    // no event that was reported lies after its now, but metrics do
+    let span = Span { from, to: Some(since.min(reported_now + 1)), with_late: false };
+    let (rows, _) = reader.count_in(span).await?;
+    // old ones may have been deleted since
+    let is_known = rows > 0 || reported_now < since;
+    Ok((found, is_known.then_some(DroppedOut { rows, since, now })))
+}
+
+/// A sentence for each of these kinds of row of which there is any.
+fn reasons(params: &Params, silent: Silent, found: &[Correlation]) -> Vec<String> {
     let of_events = Kind {
         signal: SignalKind::Event,
         names: ["event type", "event types"],
@@ -62,7 +123,7 @@ fn reasons(params: &Params, (events, metrics): (Option<Tested>, Option<Tested>),
         },
         lacks: format!("no |r| reaches {} (correlation.metric_threshold)", params.metrics.threshold),
     };
-    let kinds = [(of_events, events), (of_metrics, metrics)];
+    let kinds = [(of_events, silent.events), (of_metrics, silent.metrics)];
     kinds.iter().filter_map(|(kind, tested)| Some(reason(kind, (*tested)?, found))).collect()
 }
 
@@ -147,7 +208,7 @@ mod tests {
     fn said(pairs: u64, (seen, usable, colonies): (u64, u64, u64), found: &[Correlation]) -> String {
         let params = Params { events: EventParams::default(), metrics: MetricParams::default(), derived_events: false };
         let tested = Tested { pairs, supply: Supply { seen, usable, colonies } };
-        let mut all = reasons(&params, (Some(tested), None), found);
+        let mut all = reasons(&params, Silent { events: Some(tested), ..Silent::default() }, found);
         assert_eq!(all.len(), 1, "{all:?}");
         all.remove(0)
     }
@@ -183,19 +244,33 @@ mod tests {
             assert_eq!(said(0, supply, &[]), format!("{none}{missing}"));
         }
         let params = Params { events: EventParams::default(), metrics: MetricParams::default(), derived_events: false };
-        assert!(reasons(&params, (None, None), &[]).is_empty(), "no row, no reason");
-        let metrics = reasons(&params, (None, Some(Tested::default())), &[]);
+        assert!(reasons(&params, Silent::default(), &[]).is_empty(), "no row, no reason");
+        let metrics = reasons(&params, Silent { metrics: Some(Tested::default()), ..Silent::default() }, &[]);
         assert_eq!(metrics, ["no pair of metric series could be tested: there is no metric series in the look-back"]);
     }
 
     #[test]
     fn a_store_that_does_not_respond_costs_the_reasons_only() {
         let params = Params { events: EventParams::default(), metrics: MetricParams::default(), derived_events: false };
-        let tested = (Some(Tested::default()), None);
+        let silent = Silent { events: Some(Tested::default()), ..Silent::default() };
         let (doing, store, hint) = ("cannot read correlations".to_owned(), "a store".to_owned(), "wait".to_owned());
         let away = SinkError { class: FaultClass::Retry, doing, store, hint, cause: None };
-        assert!(of_store(&params, tested, Err(away)).is_empty());
-        assert_eq!(of_store(&params, tested, Ok(Vec::new())), reasons(&params, tested, &[]));
+        assert!(of_store(&params, silent, Err(away)).is_empty());
+        assert_eq!(of_store(&params, silent, Ok((Vec::new(), None))), reasons(&params, silent, &[]));
+    }
+
+    #[test]
+    fn events_that_drop_out_are_counted_and_so_is_what_moved_the_look_back() {
+        let params = Params { events: EventParams::default(), metrics: MetricParams::default(), derived_events: true };
+        let said = |rows: u64| {
+            let dropped_out = DroppedOut { rows, since: TimeMs(86_400_000), now: TimeMs(31 * 86_400_000) };
+            of_store(&params, Silent::default(), Ok((Vec::new(), Some(dropped_out)))).remove(0)
+        };
+        let rest = "from before 1970-01-02T00:00:00.000Z left out: the look-back of event patterns ends with the metrics \
+                    (correlation.derived_events), at 1970-02-01T00:00:00.000Z";
+        assert_eq!(said(0), format!("all events {rest}"));
+        assert_eq!(said(1), format!("1 event {rest}"));
+        assert_eq!(said(12), format!("12 events {rest}"));
     }
 
     #[test]
@@ -246,7 +321,8 @@ mod tests {
         };
         let supply = Supply { seen: 9, usable: 4, colonies: 2 };
         let said = |pairs, tested, found: &[Correlation]| {
-            reasons(&params(pairs), (None, Some(Tested { pairs: tested, supply })), found).remove(0)
+            let metrics = Some(Tested { pairs: tested, supply });
+            reasons(&params(pairs), Silent { metrics, ..Silent::default() }, found).remove(0)
         };
         assert!(said(MetricPairs::All, 0, &[]).ends_with(", but no two of different colonies at the same time"));
         assert!(said(MetricPairs::SameMetric, 0, &[]).ends_with(

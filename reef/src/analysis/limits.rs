@@ -4,7 +4,7 @@ use super::journal::Record;
 use model::time::{DAY_MS, HOUR_MS, TimeMs};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Callers that are remembered; the ones that asked longest ago are forgotten first.
@@ -28,7 +28,7 @@ pub struct Most {
 /// What has been asked.
 pub(super) struct Limits {
     most: Most,
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
 }
 
 #[derive(Default)]
@@ -43,11 +43,11 @@ struct State {
 }
 
 /// A question that is being answered.
-pub(super) struct Turn<'a>(&'a Limits);
+pub(super) struct Turn(Arc<Mutex<State>>);
 
-impl Drop for Turn<'_> {
+impl Drop for Turn {
     fn drop(&mut self) {
-        let mut state = self.0.state();
+        let mut state = locked(&self.0);
         state.running = state.running.saturating_sub(1);
     }
 }
@@ -105,7 +105,7 @@ impl Reserved<'_> {
 
 impl Limits {
     pub fn of(most: Most) -> Limits {
-        Limits { most, state: Mutex::default() }
+        Limits { most, state: Arc::default() }
     }
 
     /// From when on what was asked counts: an hour, and the day (UTC).
@@ -130,12 +130,12 @@ impl Limits {
         }
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        locked(&self.state)
     }
 
     /// A turn for a caller, or which limit it has reached and when to ask again.
-    pub fn turn(&self, caller: &str, now: TimeMs) -> Result<Turn<'_>, (String, Duration)> {
+    pub fn turn(&self, caller: &str, now: TimeMs) -> Result<Turn, (String, Duration)> {
         let mut state = self.state();
         if state.running >= self.most.at_once {
             let message = format!(
@@ -170,7 +170,7 @@ impl Limits {
         }
         times.push_back(now);
         state.running += 1;
-        Ok(Turn(self))
+        Ok(Turn(Arc::clone(&self.state)))
     }
 
     /// Whether the money of a day is limited.
@@ -190,6 +190,10 @@ impl Limits {
         let (tries, has_begun) = (AtomicU64::new(1), AtomicBool::new(false));
         Ok(Reserved { limits: self, one, tries, has_begun, day: state.day })
     }
+}
+
+fn locked(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl State {

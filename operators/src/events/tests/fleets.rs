@@ -52,7 +52,7 @@ pub fn latest(events: &[EventStamp]) -> Option<TimeMs> {
 }
 
 /// Feeds `order` in steps, with a detour in each, and evaluates from time to time. Returns the final findings.
-fn feed(order: &[EventStamp], step: usize, peers: usize, now: TimeMs) -> Vec<Finding> {
+pub fn feed(order: &[EventStamp], step: usize, peers: usize, now: TimeMs) -> Vec<Finding> {
     let mut chain = Chain::new(&params(), peers);
     let mut seen = None;
     for (index, chunk) in order.chunks(step).enumerate() {

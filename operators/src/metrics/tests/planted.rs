@@ -172,6 +172,28 @@ fn the_follower_of_a_follower_is_explained_by_what_drives_both() {
 }
 
 #[test]
+fn what_reaches_a_series_through_another_goes_by_way_of_it() {
+    let mut random = Random(19);
+    let source = random.ar(2 * DAY, 0.9);
+    let between = follower(&mut random, &source, 20, 0.95);
+    let target = follower(&mut random, &between, 30, 0.95);
+    let mut points = minutely(&key("a", "gauge"), &source);
+    points.extend(minutely(&key("b", "gauge"), &between));
+    points.extend(minutely(&key("c", "gauge"), &target));
+    let run = run(points, MetricParams::default());
+    let found = run.findings();
+    let by_pair = |a: &str, b: &str| &found.iter().find(|f| pair(f) == (a, b)).unwrap().correlation;
+    for (a, b, lag_seconds) in [("a", "b", 1200), ("b", "c", 1800)] {
+        let step = by_pair(a, b);
+        assert_eq!((step.state, step.lag_seconds, &step.reason), (PatternState::Confirmed, lag_seconds, &None));
+    }
+    let through = by_pair("a", "c");
+    assert_eq!((through.state, through.lag_seconds), (PatternState::Candidate, 3000));
+    assert_eq!(through.explained_by.as_deref(), Some("mediator:b/api/gauge"));
+    assert_eq!(through.reason.as_deref(), Some("goes by way of b/api/gauge"));
+}
+
+#[test]
 fn a_load_that_the_fleet_shares_explains_what_moves_with_it() {
     let mut random = Random(13);
     let load = random.ar(2 * DAY, 0.9);

@@ -90,6 +90,15 @@ fn evidence_grows_from_day_to_day() {
 }
 
 #[test]
+fn of_a_few_points_a_day_it_says_in_which_window_there_would_be_enough() {
+    // a tide: evidence older than a week does not count, and four points a day need sixteen days
+    let day: Seen<'_> = &[(0.85, 4.0)];
+    let reason = |days: usize| walked(&vec![day; days]).unwrap().reason.unwrap();
+    assert_eq!(reason(1), "4 independent points in 1d, judged r = 0.85; a metric_window of 16d would do");
+    assert_eq!(reason(3), "6 independent points in 3 windows of 1d, judged r = 0.85; a metric_window of 16d would do");
+}
+
+#[test]
 fn days_of_opposite_sign_are_no_evidence() {
     let days: Vec<Seen<'_>> = vec![&[(0.9, 20.0)], &[(-0.9, 20.0)], &[(0.9, 20.0)], &[(-0.9, 20.0)]];
     let found = walked(&days).unwrap();

@@ -120,7 +120,7 @@ fn expected(line: &PredictionLine) -> Evidence {
             line.correlation_id
         ),
         query: statement(
-            "SELECT DISTINCT outcome, expected_from, expected_to, probability FROM predictions",
+            "SELECT DISTINCT outcome, expected_from, expected_to, probability, correlation_id FROM predictions",
             &[("prediction_id", &line.prediction_id)],
         ),
         data: vec![
@@ -128,6 +128,7 @@ fn expected(line: &PredictionLine) -> Evidence {
             ("expected_from", line.expected_from.clone()),
             ("expected_to", line.expected_to.clone()),
             ("probability", line.probability.to_string()),
+            ("correlation_id", line.correlation_id.clone()),
         ],
         facts,
         claim: Claim::Expected,

@@ -102,6 +102,8 @@ async fn a_model_words_the_answer_within_the_frame_of_the_template() {
     assert_eq!((record.input_tokens, record.output_tokens, record.cost_micros), (120, 30, Some(420)));
     assert_eq!(record.answer_sha256, crate::analysis::journal::sha256(&analysis.answer()));
     assert_eq!(record.evidence_ids.len(), analysis.found.evidence().count());
+    let evidence: Vec<RecordedEvidence> = analysis.found.evidence().map(RecordedEvidence::from).collect();
+    assert_eq!(RecordedEvidence::of(record), evidence);
     assert_eq!(record.analysis_id, metadata.analysis_id);
 }
 
@@ -424,6 +426,27 @@ async fn a_question_that_fails_is_recorded_with_its_reason() {
     let record = &asking.records()[0];
     assert_eq!((record.outcome.as_str(), record.question.as_str()), ("failed", SLOWER));
     assert!(record.reason.contains("nowhere") && record.answer.is_empty(), "{record:?}");
+}
+
+#[tokio::test]
+async fn a_question_without_words_or_with_too_many_is_recorded_and_counts() {
+    let asking = Asking::of(None, Most { per_hour: 2, ..MOST }).await;
+    for words in [" ".to_owned(), "é".repeat(2_000)] {
+        let refused = asking.ask(&words).await;
+        assert!(matches!(refused, Err(AnalysisError::Answer(AnswerError::Refused(_)))), "{refused:?}");
+    }
+    let limited = asking.ask(SLOWER).await;
+    assert!(matches!(limited, Err(AnalysisError::Limited { .. })), "{limited:?}");
+    let mut records = asking.records();
+    records.sort_by_key(|record| record.question.len());
+    let reasons: Vec<(&str, &str)> =
+        records.iter().map(|record| (record.outcome.as_str(), record.reason.as_str())).collect();
+    assert!(matches!(reasons[..], [("failed", _), ("failed", _)]), "{reasons:?}");
+    assert!(
+        records[0].reason.contains("no question is asked") && records[1].reason.contains("is too long"),
+        "{reasons:?}"
+    );
+    assert!(records[1].question.len() < 2_020 && records[1].question.ends_with("é… (cut)"));
 }
 
 #[tokio::test]
