@@ -86,6 +86,9 @@ async fn a_model_words_the_answer_within_the_frame_of_the_template() {
     assert_eq!((metadata.model_used.as_str(), metadata.sentences_dropped), ("openai:m1", 1));
     // as the provider states them: 120 at 1 dollar and 30 at 10 dollars a million
     assert_eq!((metadata.input_tokens, metadata.output_tokens, metadata.cost_micros), (120, 30, Some(420)));
+    let mut sure = analysis.clone();
+    sure.metadata.confidence = 0.999;
+    assert!(sure.page().contains("\n  Confidence: 0.99\n"), "never certain: {}", sure.page());
     // the evidence is the same with and without a model
     let without = Asking::of(None, MOST).await.ask(SLOWER).await.unwrap();
     assert_eq!(without.found, analysis.found);
