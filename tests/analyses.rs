@@ -79,7 +79,7 @@ fn evidence(reef: &Reef) -> Vec<Value> {
 }
 
 /// The one row of a statement, each value as DuckDB prints it.
-fn row(db: &Connection, query: &str) -> BTreeMap<String, String> {
+pub fn row(db: &Connection, query: &str) -> BTreeMap<String, String> {
     let names: Vec<String> = {
         let mut statement = db.prepare(&format!("DESCRIBE {query}")).unwrap_or_else(|error| panic!("{error}: {query}"));
         let names = statement.query_map([], |row| row.get::<_, String>(0)).unwrap();
@@ -94,7 +94,8 @@ fn row(db: &Connection, query: &str) -> BTreeMap<String, String> {
     names.into_iter().zip(values).collect()
 }
 
-fn is_equal(said: &str, stored: &str) -> bool {
+/// Whether a value is the stored one, as text.
+pub fn is_equal(said: &str, stored: &str) -> bool {
     if let (Ok(said), Ok(stored)) = (said.parse::<f64>(), stored.parse::<f64>()) {
         // sums of floats in another order
         return (said - stored).abs() <= 1e-9 * said.abs().max(stored.abs());

@@ -15,10 +15,23 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 /// The script that drives the browser.
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/dashboard/browser.mjs");
 /// Checks that the script reports.
-const CHECKS: [&str; 11] =
-    ["pages", "axe", "narrow", "keyboard", "quiet", "clicks", "shift", "moves", "asks", "renewals", "scriptless"];
+const CHECKS: [&str; 13] = [
+    "pages",
+    "axe",
+    "narrow",
+    "turned",
+    "keyboard",
+    "quiet",
+    "clicks",
+    "shift",
+    "moves",
+    "labels",
+    "asks",
+    "renewals",
+    "scriptless",
+];
 /// Text of which nothing may reach a browser as more than text.
-const HOSTILE: &str = "\\\"'><script>alert(1)</script><img src=x onerror=alert(2)>";
+const HOSTILE: &str = "\\\"'><script>alert(1)</script><img src=x onerror=alert(2)>\\u202e";
 
 /// The browser's tools; says what is missing.
 fn tools(name: &str) -> Option<PathBuf> {

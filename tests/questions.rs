@@ -12,6 +12,8 @@ use sinks::duckdb::{DuckDbConfig, DuckDbStore};
 use std::path::Path;
 
 mod early;
+mod evidence;
+mod faces;
 mod fleet;
 mod words;
 
@@ -54,7 +56,12 @@ async fn fill(mut store: Box<dyn StoreWriter>) {
 
 /// A stopped reef on DuckDB with the rows of the fleet.
 fn on_duckdb() -> Reef {
-    let reef = Reef::new(&unread());
+    on_duckdb_with(&unread())
+}
+
+/// The same with this configuration.
+fn on_duckdb_with(body: &str) -> Reef {
+    let reef = Reef::new(body);
     let config = DuckDbConfig { reef_id: Some(REEF_ID.to_owned()), ..DuckDbConfig::at(reef.store()) };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async { fill(Box::new(DuckDbStore::open(config).await.unwrap())).await });

@@ -67,10 +67,15 @@ impl Serving {
 
     /// The response to a call of the RPC, as text.
     pub fn call(&self, method: &str, request: &Value) -> String {
+        self.post(&format!("/coral.reef.v1.{method}"), request)
+    }
+
+    /// The response to a request in JSON, as text.
+    pub fn post(&self, path: &str, request: &Value) -> String {
         let (mut stream, body) = (TcpStream::connect(&self.address).unwrap(), request.to_string());
         let head = format!(
-            "POST /coral.reef.v1.{method} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\ncontent-length: \
-             {}\r\nconnection: close\r\n\r\n{body}",
+            "POST {path} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\naccept: application/json, \
+             text/event-stream\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
             self.address,
             body.len()
         );
@@ -78,7 +83,7 @@ impl Serving {
         let mut text = String::new();
         stream.read_to_string(&mut text).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
-        assert_eq!(head.split(' ').nth(1), Some("200"), "{method}: {text}");
+        assert_eq!(head.split(' ').nth(1), Some("200"), "{path}: {text}");
         if head.to_lowercase().contains("transfer-encoding: chunked") { joined(body) } else { body.to_owned() }
     }
 

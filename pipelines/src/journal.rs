@@ -8,8 +8,8 @@ mod from_end;
 
 use model::error::one_line;
 use model::time::{HOUR_MS, TimeMs};
-use sinks::analyses::Key;
 pub use sinks::analyses::Record;
+use sinks::analyses::{EVIDENCE_BYTES_MAX, Key};
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
@@ -286,7 +286,12 @@ fn bounded(record: &Record) -> Record {
         ..=TEXT_BYTES_MAX => text.clone(),
         _ => format!("{}… (cut)", &text[..text.floor_char_boundary(TEXT_BYTES_MAX)]),
     };
-    Record { answer: cut(&record.answer), sent: cut(&record.sent), ..record.clone() }
+    let mut record = Record { answer: cut(&record.answer), sent: cut(&record.sent), ..record.clone() };
+    // a list that is cut could not be read; who makes one keeps to the limit
+    if record.evidence.len() > EVIDENCE_BYTES_MAX {
+        record.evidence.clear();
+    }
+    record
 }
 
 #[cfg(test)]
@@ -347,6 +352,7 @@ mod tests {
         fs::write(&file, format!("{line}\n{{}}\n")).unwrap();
         let records = Journal::of(&file).records().unwrap();
         assert_eq!((records.len(), records[0].took_ms, records[0].role.as_str()), (1, 5, ""));
+        assert_eq!(records[0].evidence, "");
     }
 
     #[test]
@@ -355,9 +361,11 @@ mod tests {
         let file = folder.path().join("analyses.ndjson");
         let journal = Journal::of(&file);
         let mut place = Place::default();
-        let long = Record { sent: "é".repeat(TEXT_BYTES_MAX), ..record("a-1", "answered") };
+        let evidence = "x".repeat(EVIDENCE_BYTES_MAX + 1);
+        let long = Record { sent: "é".repeat(TEXT_BYTES_MAX), evidence, ..record("a-1", "answered") };
         journal.append(&long);
-        assert!(journal.records().unwrap()[0].sent.len() < TEXT_BYTES_MAX + 20);
+        let kept = journal.records().unwrap().remove(0);
+        assert!(kept.sent.len() < TEXT_BYTES_MAX + 20 && kept.evidence.is_empty(), "half a list is none");
         let line = fs::read(&file).unwrap();
         fs::write(&file, line.repeat(1 + FILE_BYTES_MAX as usize / line.len())).unwrap();
         assert!(journal.since(&mut place).unwrap().is_everything);

@@ -15,6 +15,9 @@ pub const STARTED: &str = "started";
 /// The outcome of one whose process ended before it did.
 pub const INTERRUPTED: &str = "interrupted";
 
+/// Most bytes of the evidence of a record: the findings of an answer have a budget, their statements have none.
+pub const EVIDENCE_BYTES_MAX: usize = 64 * 1024;
+
 /// Ids that are looked for at once.
 pub const IDS_MAX: usize = 1_000;
 
@@ -63,6 +66,9 @@ pub struct Record {
     pub answer: String,
     /// What was sent to a model, as it left this process.
     pub sent: String,
+    /// The evidence with its values and statements: a list in JSON, of at most [`EVIDENCE_BYTES_MAX`]. Empty where there is
+    /// none, and where a version recorded it that kept the ids alone.
+    pub evidence: String,
     /// Of one that has begun: by when it ends, unless its process does.
     pub ends_by: String,
 }
@@ -125,7 +131,7 @@ impl Record {
 
     /// The same without its texts.
     pub fn without_texts(self) -> Record {
-        Record { answer: String::new(), sent: String::new(), ..self }
+        Record { answer: String::new(), sent: String::new(), evidence: String::new(), ..self }
     }
 
     /// Whether it has an end.
@@ -183,6 +189,7 @@ impl Record {
             "reason" => text(&self.reason),
             "answer" => text(&self.answer),
             "sent" => text(&self.sent),
+            "evidence" => text(&self.evidence),
             _ => unreachable!("analyses has a column {column} that is written nowhere"),
         };
         Some(analyses().table.columns.iter().map(|(column, _)| value(column)).collect())
@@ -197,7 +204,7 @@ impl Record {
         let (caller, role, question, outcome) = (text("caller"), text("role"), text("question"), text("outcome"));
         let (provider, model) = (text("provider"), text("model"));
         let (answer_sha256, reason) = (text("answer_sha256"), text("reason"));
-        let (answer, sent) = (text("answer"), text("sent"));
+        let (answer, sent, evidence) = (text("answer"), text("sent"), text("evidence"));
         let count = |value: Value| if let Value::Count(count) = value { Some(count) } else { None };
         Some(Record {
             analysis_id,
@@ -219,6 +226,7 @@ impl Record {
             reason,
             answer,
             sent,
+            evidence,
             ends_by: String::new(),
         })
     }
@@ -260,6 +268,7 @@ mod tests {
             reason: String::new(),
             answer: "Finding".to_owned(),
             sent: "rules".to_owned(),
+            evidence: r#"[{"id":"E1"}]"#.to_owned(),
             ends_by: String::new(),
         }
     }

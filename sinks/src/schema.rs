@@ -162,10 +162,10 @@ const ANALYSES: &[(&str, Kind)] = &[
     ("asked_at", Time), ("analysis_id", Text), ("caller", Text), ("role", Text), ("question", Text), ("outcome", Text),
     ("provider", Text), ("model", Text), ("input_tokens", U32), ("output_tokens", U32), ("tokens_estimated", Truth),
     ("cost_micros", U64), ("evidence_ids", Texts), ("answer_sha256", Text), ("sentences_dropped", U32),
-    ("streamed", Truth), ("duration_ms", U64), ("reason", Text), ("answer", Text), ("sent", Text),
+    ("streamed", Truth), ("duration_ms", U64), ("reason", Text), ("answer", Text), ("sent", Text), ("evidence", Text),
 ];
 /// How many of them are texts.
-const ANALYSES_TEXTS: usize = 2;
+const ANALYSES_TEXTS: usize = 3;
 
 /// The rows of `analyses` without their texts.
 pub static ANALYSES_LISTED: DerivedTable = DerivedTable {

@@ -5,12 +5,13 @@ import { renewals } from "./renewals.mjs";
 export async function check() {
   const { page, faults, context } = await open();
   const { pages } = await known(page, HOSTILE);
-  const problems = { axe: [], narrow: [], keyboard: [], status: [] };
+  const problems = { axe: [], narrow: [], turned: [], keyboard: [], status: [] };
   for (const scheme of ["light", "dark"]) {
     await page.emulateMedia({ colorScheme: scheme });
     for (const path of pages) {
       const response = await go(page, path);
       if (response.status() !== 200) problems.status.push(`${path}: ${response.status()}`);
+      problems.turned.push(...(await page.evaluate(turned)).map((text) => `${path}: ${text}`));
       await page.evaluate(axe);
       const found = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
       for (const one of found.violations.filter((one) => ["serious", "critical"].includes(one.impact))) {
@@ -45,18 +46,57 @@ export async function check() {
     }
     if (reached.size < wanted) problems.keyboard.push(`${path}: ${reached.size} of ${wanted} are reached`);
   }
+  problems.keyboard.push(...await picked(page));
   report("pages", problems.status);
   report("axe", problems.axe);
   report("narrow", problems.narrow);
+  report("turned", [...new Set(problems.turned)]);
   report("keyboard", problems.keyboard);
   report("quiet", [...new Set(faults)]);
   await context.close();
   await clicks(pages);
   await shifted();
   await moved();
+  await labelled();
   await asked();
   await renewals();
   await scriptless(pages);
+}
+
+/** An arrow key on a picker chooses and loads nothing, the button beside it sends the choice; a choice by pointer sends itself. */
+async function picked(page) {
+  const faults = [];
+  await go(page, "/timeline?range=7d");
+  const list = page.locator("select[name=range]");
+  let loads = 0;
+  const count = (request) => { if (request.isNavigationRequest()) loads += 1; };
+  page.on("request", count);
+  await list.focus();
+  await page.keyboard.press("ArrowDown");
+  await page.waitForFunction(() => document.querySelector("select[name=range]").value === "30d");
+  await page.keyboard.press("Home");
+  await page.waitForFunction(() => document.querySelector("select[name=range]").value === "1h");
+  await page.waitForTimeout(300);
+  if (loads > 0) faults.push(`keys on a picker load ${loads} pages`);
+  await page.keyboard.press("Tab");
+  const button = page.locator(".pickers button");
+  if (!(await button.isVisible())) faults.push("no button sends the choice");
+  await button.press("Enter");
+  await page.waitForURL(/range=1h/);
+  page.off("request", count);
+  await list.dispatchEvent("pointerdown");
+  await list.selectOption("24h");
+  await page.waitForURL(/range=24h/);
+  return faults;
+}
+
+/** Runs in the page: what it shows with a character that turns text. */
+function turned() {
+  const shown = [document.title];
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) shown.push(texts.currentNode.data);
+  for (const one of document.querySelectorAll("[title], [aria-label]")) shown.push(one.getAttribute("title") ?? "", one.getAttribute("aria-label") ?? "");
+  return shown.filter((text) => text.includes("\u202e")).map((text) => text.slice(0, 120));
 }
 
 /** From any number of a page to its rows: three clicks. */
@@ -195,6 +235,30 @@ async function moved() {
     await page.waitForSelector("text=What changed");
   }
   report("moves", faults);
+  await context.close();
+}
+
+/** What charts say: names without what turns text, and that there are more deployments than are drawn. */
+async function labelled() {
+  const { page, faults, context } = await open();
+  const name = "we\u202eb <img src=x onerror=alert(3)>";
+  const changed = (change) => async (route) => {
+    const response = await route.fetch();
+    const body = await response.json();
+    change(body);
+    return route.fulfill({ response, json: body });
+  };
+  await page.route((url) => url.pathname === "/data/series", changed((body) => { for (const one of body.series) one.service_id = name; }));
+  await page.route((url) => url.pathname === "/data/deployments", changed((body) => {
+    body.truncated = true;
+    for (const one of body.deployments) one.service_id = name;
+  }));
+  await go(page, "/compare?range=30d");
+  const said = await page.locator("#charts").textContent();
+  if (!said.includes("we·b <img")) faults.push("the hostile name is not shown as text");
+  if (!said.includes("are drawn: choose a shorter range for older ones")) faults.push("it is not said that deployments are left out");
+  faults.push(...await page.evaluate(turned));
+  report("labels", faults);
   await context.close();
 }
 

@@ -16,7 +16,7 @@ use model::topology::{ColonyStatus, ServiceEdge, ServiceNode};
 use reef::analysis::journal::Record;
 use reef::analysis::{Analyst, AnalyzeQuestion, Asked};
 use reef::answers::Scope;
-use reef::api::{Listening, Pages, Reading, Services};
+use reef::api::{Groups, Listening, Pages, Reading, Services};
 use reef::sql::SqlEngine;
 use sinks::analyses::ANALYSES;
 use sinks::compliance::commit_of;
@@ -260,6 +260,7 @@ async fn served(counting: &Arc<Counting>, analyst: Analyst, folder: &Path) -> Se
         require_token: false,
         tokens: folder.join("tokens.json"),
         pages: Pages::Beside,
+        groups: Groups::default(),
     };
     let reading = Reading::Store(Arc::<Counting>::clone(counting));
     let scope = Scope { reef_id: "shop-reef-a1b2c3".to_owned(), ..Scope::default() };

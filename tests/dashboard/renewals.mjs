@@ -41,7 +41,7 @@ const isSame = (page) => page.evaluate(() => globalThis.sameDocument === true);
 /** All renewals. Requests that are refused on purpose are messages of the browser, and no faults of the page. */
 export async function renewals() {
   const faults = [];
-  for (const one of [newRows, keeps, typed, asked, away, late, loggedOut, chartsStay]) {
+  for (const one of [newRows, keeps, picked, typed, asked, away, late, loggedOut, chartsStay]) {
     try {
       faults.push(...(await one()).map((fault) => `${one.name}: ${fault}`));
     } catch (error) {
@@ -84,6 +84,20 @@ async function keeps() {
   await page.waitForFunction(() => document.getElementById("mark")?.textContent === "newest");
   const focused = await page.evaluate(() => [...document.querySelectorAll("tbody summary")].indexOf(document.activeElement));
   if (focused !== 1) faults.push(`the focus is on ${focused} of the rows`);
+  await context.close();
+  return faults;
+}
+
+/** A choice that is not sent yet stays, also after a while. */
+async function picked() {
+  const { page, faults, context, reef } = await changing("/events?range=30d");
+  const list = page.locator("select[name=range]");
+  await list.selectOption("1h");
+  await page.locator("h1").click();
+  reef.tag = "newer";
+  await look(page);
+  await page.waitForSelector("#mark");
+  if ((await list.inputValue()) !== "1h") faults.push(`the choice became ${await list.inputValue()}`);
   await context.close();
   return faults;
 }

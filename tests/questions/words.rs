@@ -33,7 +33,7 @@ const WAIT: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Predictions of a pattern: one is open, of those before it two came true and one did not.
-fn predictions() -> Commit {
+pub fn predictions() -> Commit {
     let text = |text: &str| Cell::Text(text.to_owned());
     let row = |number: i64, outcome: &str| {
         let issued = NOON - number * DAY_MS - 60 * MINUTE_MS;
@@ -90,7 +90,7 @@ fn open_predictions_are_evidence_that_both_stores_give_again() {
 
     let db = duckdb::Connection::open(reef.store()).unwrap();
     let on_duckdb: Vec<String> = of_predictions.iter().map(|one| dump(&db, one["query"].as_str().unwrap())).collect();
-    assert_eq!(on_duckdb, ["open\t2024-11-13 13:00:00\t2024-11-13 13:30:00\t0.8\n", "2\t1\t0\n"]);
+    assert_eq!(on_duckdb, ["open\t2024-11-13 13:00:00\t2024-11-13 13:30:00\t0.8\tc-0123456789ab\n", "2\t1\t0\n"]);
     let data = [&of_predictions[0]["data"], &of_predictions[1]["data"]];
     assert_eq!(
         (&data[0]["probability"], &data[0]["expected_from"]),
@@ -105,7 +105,7 @@ fn open_predictions_are_evidence_that_both_stores_give_again() {
     let fixture = InDatabase::new(&server);
     let config = ClickHouseConfig { reef_id: Some(REEF_ID.to_owned()), ..fixture.config() };
     runtime.block_on(async { fill(Box::new(ClickHouseStore::open(config).await.unwrap())).await });
-    let expected = ["open\t2024-11-13 13:00:00.000\t2024-11-13 13:30:00.000\t0.8\n", "2\t1\t0\n"];
+    let expected = ["open\t2024-11-13 13:00:00.000\t2024-11-13 13:30:00.000\t0.8\tc-0123456789ab\n", "2\t1\t0\n"];
     for (one, expected) in of_predictions.iter().zip(expected) {
         let query = one["query"].as_str().unwrap();
         let found = server.query(fixture.name(), query);
@@ -156,10 +156,13 @@ fn asked_and_copied(reef: &Reef, rows: impl Fn() -> String) {
     let shown = &one["analyses"][0];
     assert!(shown["answer"].as_str().unwrap().starts_with("Finding: "), "{shown:#}");
     assert_eq!((&shown["question"], &shown["role"]), (&json!("what happened?"), &json!("admin")));
+    let first = &shown["evidence"][0];
+    assert_eq!((&first["id"], json!(names(&shown["evidence"], "id"))), (&json!("E1"), shown["evidence_ids"].clone()));
+    assert!(first["query"].as_str().unwrap().starts_with("SELECT ") && first["data"] != json!({}), "{first:#}");
     serving.stop();
 }
 
-const ROWS: &str = "SELECT question, caller, role, outcome FROM analyses ORDER BY question";
+const ROWS: &str = "SELECT question, caller, role, outcome FROM analyses WHERE evidence LIKE '[{%' ORDER BY question";
 
 #[test]
 fn a_run_copies_analyses_into_the_table_of_duckdb() {
@@ -174,7 +177,7 @@ fn a_run_copies_analyses_into_the_table_of_clickhouse() {
     let fixture = InDatabase::new(&server);
     let folder = tempfile::tempdir().unwrap();
     let reef = small(Some(&clickhouse_storage(&server, fixture.name())), "", folder.path());
-    let sql = ROWS.replace(" ORDER", " FINAL ORDER");
+    let sql = ROWS.replace("analyses", "analyses FINAL");
     asked_and_copied(&reef, || server.query(fixture.name(), &sql));
 }
 

@@ -89,7 +89,8 @@ async fn a_statement_that_its_caller_leaves_asks_its_colony_for_nothing_more() {
     let question =
         SqlQuestion { sql: format!("SELECT count(*) FROM colony.\"{COLONY}\".metrics"), ..SqlQuestion::default() };
     // the threads of the engine stay: a statement does not end with them
-    let (asking, reader) = (engine.clone(), MemoryStore::new().reader());
+    let (asking, store) = (engine.clone(), MemoryStore::new());
+    let reader = store.reader();
     let mut asked = tokio::spawn(async move { asking.answer(&question, &reader, &Scope::default()).await });
     let begun = async {
         let mut pause = interval(Duration::from_millis(10));
@@ -113,6 +114,6 @@ async fn a_statement_that_its_caller_leaves_asks_its_colony_for_nothing_more() {
         }
     };
     timeout(PATIENCE, quiet).await.unwrap();
-    drop(engine);
+    drop((engine, store));
     server.abort();
 }

@@ -7,7 +7,7 @@ use model::clock::SystemClock;
 use model::instruments::Registry;
 use pipelines::config::ReefConfig;
 use reef::analysis::Analyst;
-use reef::api::{ApiError, Listening, Pages, Reading, Services};
+use reef::api::{ApiError, Groups, Listening, Pages, Reading, Services};
 use reef::sql::SqlEngine;
 use std::sync::Arc;
 
@@ -20,7 +20,8 @@ pub async fn open(
 ) -> Result<Services, Failure> {
     let api = &config.api;
     let (require_token, tokens) = (api.require_token, api.tokens_file.clone());
-    let listening = Listening { listen: api.listen, require_token, tokens, pages };
+    let groups = Groups::of(&api.mcp_groups);
+    let listening = Listening { listen: api.listen, require_token, tokens, pages, groups };
     let read = (reading, known(config).scope);
     let opened = Services::open_with(&listening, read, (analyst, sql), registry.clone(), SystemClock::shared()).await;
     let services = opened.map_err(|error| failure(&error))?;

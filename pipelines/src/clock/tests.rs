@@ -99,6 +99,132 @@ fn metrics_of_which_events_are_derived_are_events_too() {
     assert_eq!(overtaken(true, &[reported(T0 + YEAR_MS), live]), None);
 }
 
+/// The greatest event is at 3 h.
+fn three_hours() -> EventClock {
+    of(&[events(&[("a", T0), ("b", T0 + HOUR_MS), ("a", T0 + 3 * HOUR_MS)])])
+}
+
+/// A multiple of the interval, and as much later as an event may arrive: up to when a colony has to be read for it.
+fn read_at(hours: i64) -> (TimeMs, TimeMs) {
+    let reached = (T0 + hours * HOUR_MS).floor_to(5 * MINUTE_MS);
+    (reached, reached + 10 * MINUTE_MS)
+}
+
+fn read_to(clock: &mut EventClock, colonies: &[&str], time: TimeMs) {
+    for colony_id in colonies {
+        clock.observe_to(colony_id, time);
+    }
+}
+
+#[test]
+fn colonies_that_are_read_and_silent_let_time_pass_up_to_the_one_furthest_behind() {
+    let mut clock = three_hours();
+    let ((fifth, read_fifth), (ninth, read_ninth)) = (read_at(5), read_at(9));
+    assert!(clock.observe_to("a", read_fifth), "the only one that was read");
+    assert_eq!(clock.events_now(), Some(fifth));
+    clock.observe_to("b", read_fifth);
+    clock.observe_to("a", read_ninth);
+    assert_eq!(clock.events_now(), Some(fifth), "b was not read since");
+    assert!(clock.observe_to("b", read_ninth));
+    assert_eq!(clock.events_now(), Some(ninth));
+    // at most as long as the last events can have a target, and a day
+    let limit = T0 + 31 * HOUR_MS;
+    read_to(&mut clock, &["a", "b"], T0 + YEAR_MS);
+    assert_eq!(clock.events_now(), Some(limit));
+    assert!(!clock.observe_to("a", T0 + 2 * YEAR_MS));
+    // rows come first
+    clock.observe(&events(&[("a", limit + HOUR_MS)]));
+    assert!(clock.events_now() >= Some(limit + HOUR_MS));
+}
+
+#[test]
+fn a_colony_that_cannot_be_reached_holds_time_up_until_a_row_comes_or_it_is_not_configured_any_more() {
+    let mut clock = three_hours();
+    let ((fifth, read_fifth), (ninth, read_ninth)) = (read_at(5), read_at(9));
+    read_to(&mut clock, &["a", "b"], read_fifth);
+    clock.observe_to("a", read_ninth);
+    assert_eq!(clock.events_now(), Some(fifth));
+    let mut with_a_row = clock.clone();
+    with_a_row.observe(&events(&[("a", ninth + HOUR_MS)]));
+    assert_eq!(with_a_row.events_now(), Some(ninth + HOUR_MS));
+    let committed = clock.take_moved();
+    clock.keep_observed(|colony_id| colony_id == "a");
+    assert_eq!(clock.events_now(), Some(ninth));
+    let mut all = committed;
+    all.advance(clock.take_moved());
+    let positions = BTreeMap::from([(CLOCK_NAME.to_owned(), all)]);
+    let resumed = EventClock::of_store(&params(), &positions, &Watermarks::default());
+    assert_eq!(resumed.events_now(), Some(ninth), "that is committed as well");
+}
+
+#[test]
+fn what_a_colony_held_long_before_it_was_first_read_ends_with_its_newest_row() {
+    let mut clock = three_hours();
+    // an import of last year
+    assert!(!clock.observe_to("a", T0 + YEAR_MS));
+    assert!(!clock.observe_to("a", T0 + YEAR_MS + DAY_MS));
+    assert_eq!((clock.events_now(), clock.take_heard()), (Some(T0 + 3 * HOUR_MS), Vec::new()));
+    // what happens from now on does not
+    clock.observe(&events(&[("a", T0 + YEAR_MS), ("b", T0 + YEAR_MS + 1), ("b", T0 + YEAR_MS + 2)]));
+    assert_eq!(clock.events_now(), Some(read_at(366 * 24).0 - 10 * MINUTE_MS));
+    assert_eq!(clock.take_heard().len(), 1);
+    assert_eq!(clock.take_heard(), []);
+}
+
+#[test]
+fn silence_is_committed_once_an_interval() {
+    let mut clock = three_hours();
+    let (_, read) = read_at(5);
+    clock.observe_to("a", read);
+    assert_ne!(clock.take_moved(), Positions::default());
+    for second in 1..300 {
+        assert!(!clock.observe_to("a", read + second * 1_000));
+        assert_eq!((clock.take_moved(), clock.take_heard().len()), (Positions::default(), usize::from(second == 1)));
+    }
+    assert!(clock.observe_to("a", read + 300 * 1_000));
+    assert_eq!(clock.take_moved().0.len(), 1);
+}
+
+#[test]
+fn a_replay_of_a_range_inherits_what_was_read_up_to_its_end() {
+    let mut live = three_hours();
+    read_to(&mut live, &["a", "b"], read_at(5).1);
+    read_to(&mut live, &["a", "b", "new"], read_at(20).1);
+    let committed = live.take_moved();
+    let mut replay = three_hours();
+    replay.inherit_observed(&committed, read_at(9).0);
+    assert_eq!(replay.events_now(), Some(read_at(9).0));
+    assert_eq!(replay.take_heard().len(), 2);
+    replay.inherit_observed(&committed, T0 + YEAR_MS);
+    assert_eq!(replay.events_now(), live.events_now());
+}
+
+/// A colony and an hour: of an event, or up to which the colony was read.
+type Step = (usize, i64, bool);
+
+/// A colony is read in the order of time.
+fn as_read(steps: &[Step]) -> Vec<Step> {
+    let mut hours: [Vec<i64>; 3] = Default::default();
+    for (colony, hour, _) in steps.iter().filter(|(_, _, is_read)| *is_read) {
+        hours[*colony].push(*hour);
+    }
+    hours.iter_mut().for_each(|hours| hours.sort_unstable());
+    let next = |(colony, hour, is_read): &Step| {
+        let hour = if *is_read { hours[*colony].remove(0) } else { *hour };
+        (*colony, hour, *is_read)
+    };
+    steps.iter().map(next).collect()
+}
+
+fn take(clock: &mut EventClock, (colony, hour, is_read): Step) {
+    let (colony, at) = (["a", "b", "c"][colony], T0 + hour * HOUR_MS);
+    if is_read {
+        clock.observe_to(colony, at);
+    } else {
+        clock.observe(&events(&[(colony, at)]));
+    }
+}
+
 #[test]
 fn a_store_of_an_earlier_version_tells_how_far_each_colony_has_come() {
     let marks = |rows: &[(&str, TimeMs)]| rows.iter().map(|(name, time)| ((*name).to_owned(), *time)).collect();
@@ -112,6 +238,29 @@ fn a_store_of_an_earlier_version_tells_how_far_each_colony_has_come() {
 }
 
 proptest! {
+    /// For any order and restarts: the same now, colonies heard of up to the same times, the same text in the store.
+    #[test]
+    fn silence_is_a_function_of_what_was_read(
+        (steps, shuffled) in prop::collection::vec((0usize..3, 0i64..200, any::<bool>()), 1..40)
+            .prop_flat_map(|steps| (Just(steps.clone()), Just(steps).prop_shuffle())),
+    ) {
+        let mut whole = of(&[]);
+        as_read(&steps).into_iter().for_each(|step| take(&mut whole, step));
+        let mut committed = Positions::default();
+        for step in as_read(&shuffled) {
+            let positions = BTreeMap::from([(CLOCK_NAME.to_owned(), committed.clone())]);
+            let mut clock = EventClock::of_store(&params(), &positions, &Watermarks::default());
+            take(&mut clock, step);
+            committed.advance(clock.take_moved());
+            prop_assert_eq!(clock.take_moved(), Positions::default());
+        }
+        let positions = BTreeMap::from([(CLOCK_NAME.to_owned(), committed.clone())]);
+        let mut resumed = EventClock::of_store(&params(), &positions, &Watermarks::default());
+        prop_assert_eq!(resumed.evaluate(), whole.evaluate());
+        prop_assert_eq!(resumed.take_heard(), whole.take_heard());
+        prop_assert_eq!(committed.0, whole.take_moved().0);
+    }
+
     /// For any order, batches and restarts: the same now, and the same text in the store.
     #[test]
     fn now_is_a_function_of_the_set_of_rows(

@@ -47,8 +47,14 @@ fn llm(scope: &Scope, errors: &mut Vec<ConfigError>) -> Option<LlmConfig> {
         if vendor == "openai-compatible" && address.is_none() {
             wrong(path, format!("openai-compatible needs {endpoint}, e.g. http://127.0.0.1:8000/v1"));
         }
-        if address.is_some_and(|address| !address.starts_with("http://") && !address.starts_with("https://")) {
-            wrong(endpoint, "it does not start with http:// or https://".to_owned());
+        let Some(address) = address else { continue };
+        match address.strip_prefix("http://").or_else(|| address.strip_prefix("https://")) {
+            None => wrong(endpoint, "it does not start with http:// or https://".to_owned()),
+            // which host is meant is not plain then, and a key belongs in a variable
+            Some(rest) if rest.split(['/', '?', '#']).next().is_some_and(|authority| authority.contains('@')) => {
+                wrong(endpoint, "it has a user before its host; a key belongs in ai.llm.api_key_env".to_owned());
+            }
+            Some(_) => {}
         }
     }
     let mut prices = Vec::new();

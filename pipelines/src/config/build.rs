@@ -358,6 +358,7 @@ fn api(scope: &Scope, reef_id: &str, base_dir: &Path) -> ApiConfig {
         require_token: scope.flag("api.require_token"),
         tokens_file: base_dir.join(tokens_file),
         sql_files: scope.texts("api.sql_files").iter().map(|folder| base_dir.join(folder)).collect(),
+        mcp_groups: scope.texts("api.mcp_groups"),
     }
 }
 

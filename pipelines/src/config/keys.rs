@@ -168,6 +168,7 @@ pub const KEYS: &[Key] = &[
     key("api.require_token", Kind::Bool, value("false"), "whether callers on this machine need a token too"),
     file(key("api.tokens_file", TEXT, Default::Computed(".coral/<reef_id>.tokens.json"), "file of tokens; relative to this file")),
     file(key("api.sql_files", Kind::Texts, Default::None, "folders whose Parquet files a statement in SQL may read, files('name.parquet'); relative to this file")),
+    key("api.mcp_groups", Kind::Choices(&["analyze", "sql"]), Default::None, "groups of tools that MCP clients get beside the usual ones: analyze (reef_analyze), sql (reef_query_sql)"),
 
     key("engine.workers", Kind::Integer { min: 1, max: 64 }, Default::Computed("number of cores, at most 4"), "worker threads; results do not depend on it"),
     key("engine.memory_limit", Kind::Bytes, Default::None, "memory of the program, store included, e.g. 4GiB; default: what the container allows, or four fifths of the machine"),

@@ -46,6 +46,8 @@ pub enum Kind {
     Bytes,
     /// One of a few words.
     Choice(&'static [&'static str]),
+    /// One of a few words, or a list of them.
+    Choices(&'static [&'static str]),
     /// One of a few words, or an RFC 3339 time.
     Moment(&'static [&'static str]),
     /// One of a few words, an RFC 3339 time, or offsets of partitions.
@@ -130,6 +132,11 @@ impl Kind {
                 Ok(Setting::Text(text.clone()))
             }
             (Kind::Choice(words), Value::Text(text)) => Err(nearest_choice(words, text)),
+            (Kind::Choices(words), Value::Text(text)) => choices(words, vec![text.clone()]),
+            (Kind::Choices(words), Value::List(items)) => match texts(items.iter().map(|item| &item.value))? {
+                Setting::Texts(texts) => choices(words, texts),
+                other => Ok(other),
+            },
             (Kind::Moment(words), Value::Text(text)) => moment(words, text),
             (Kind::Offsets(words), Value::Text(text)) => match Offsets::parse(text) {
                 Some(offsets) => offsets.map(Setting::Offsets),
@@ -190,6 +197,7 @@ impl Kind {
             }
             Kind::Bytes => "an amount such as 512MiB or 4GiB".to_owned(),
             Kind::Choice(words) => words.join(" or "),
+            Kind::Choices(words) => format!("a list of {}", words.join(" or ")),
             Kind::Moment(words) => format!("{} or an RFC 3339 time", words.join(", ")),
             Kind::Offsets(words) => {
                 format!("{}, an RFC 3339 time, offset:N for every partition or offset:P=N,P=N", words.join(", "))
@@ -260,6 +268,13 @@ fn bytes(text: &str) -> Result<Setting, String> {
 
 fn nearest_choice(words: &[&str], text: &str) -> String {
     format!("{text:?} is not one of {}{}", words.join(", "), did_you_mean(text, words.iter().copied()))
+}
+
+fn choices(words: &[&str], texts: Vec<String>) -> Result<Setting, String> {
+    match texts.iter().find(|text| !words.contains(&text.as_str())) {
+        None => Ok(Setting::Texts(texts)),
+        Some(other) => Err(nearest_choice(words, other)),
+    }
 }
 
 fn moment(words: &[&str], text: &str) -> Result<Setting, String> {

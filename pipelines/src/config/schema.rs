@@ -191,6 +191,9 @@ fn of_kind(kind: Kind) -> Value {
         Kind::Duration { .. } => json!({ "type": "string", "pattern": DURATION }),
         Kind::Bytes => json!({ "type": "string", "pattern": "[0-9]" }),
         Kind::Choice(words) => json!({ "enum": words }),
+        Kind::Choices(words) => {
+            json!({ "anyOf": [{ "enum": words }, { "type": "array", "items": { "enum": words } }] })
+        }
         Kind::Properties => {
             let value = json!({ "type": ["string", "number", "boolean", "object", "null"] });
             json!({ "type": "object", "additionalProperties": value })

@@ -309,6 +309,8 @@ pub struct ApiConfig {
     pub tokens_file: PathBuf,
     /// Folders whose Parquet files statements may read.
     pub sql_files: Vec<PathBuf>,
+    /// Optional groups of tools for MCP clients: `analyze`, `sql`.
+    pub mcp_groups: Vec<String>,
 }
 
 /// Workers and limits of the engine.

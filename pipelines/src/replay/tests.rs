@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod killed;
+mod silent;
 
 use super::*;
 use crate::config::{Format, parse};

@@ -284,6 +284,8 @@ impl Running {
         if self.is_live {
             let names: Vec<String> = sources.iter().map(|source| source.name().to_owned()).collect();
             self.held.ask(names, self.clock.now());
+            let is_read = |colony_id: &str| config.colonies.iter().any(|colony| colony.colony_id == colony_id);
+            self.event_clock.keep_observed(is_read);
         }
         self.judges_at_end = sources.iter().all(|source| source.is_finite());
         let mut intake = Intake::start(sources, &options.shutdown, queue_bytes_max, &self.instruments);
@@ -497,6 +499,11 @@ impl Running {
         let late = self.gate.split_late(&mut rows, origin);
         self.note_late(&source, &rows, &late);
         self.event_clock.observe(&rows);
+        if let Some((colony_id, read_to)) = &batch.observed_to
+            && self.event_clock.observe_to(colony_id, *read_to)
+        {
+            self.pace.mark_dirty();
+        }
         self.instruments.event_time(self.event_clock.newest());
         self.reach.observe(&rows.colonies);
         self.instruments.colonies(self.reach.answering(), self.expected_colonies);

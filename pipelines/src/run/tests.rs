@@ -33,6 +33,7 @@ mod refused;
 mod restored;
 mod revised;
 mod shown;
+mod silent;
 mod steady;
 mod unconfirmed;
 

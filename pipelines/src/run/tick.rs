@@ -150,7 +150,8 @@ impl Running {
         // a newer version may lie so far back that the engine has forgotten it: the store has not
         let now = order.and_then(|order| order.events_now);
         let newer = Arc::new(self.commits.newer_events(&rows.events, now).await?);
-        let for_engine = TickRows { rows: Arc::clone(rows), newer, ..TickRows::default() };
+        let heard = Arc::new(self.event_clock.take_heard());
+        let for_engine = TickRows { rows: Arc::clone(rows), newer, heard, ..TickRows::default() };
         while !self.engine.has_room(self.tick_bytes_max) {
             self.next_answer().await?;
         }

@@ -31,7 +31,10 @@ impl Action {
 
 /// Whether a shell and our own parser read it as one argument. A leading `-` only of our own flags.
 fn is_plain(word: &str) -> bool {
-    let is_flag = matches!(word, "--metric" | "--app" | "--environment" | "--service" | "--time-window" | "--colony");
+    let is_flag = matches!(
+        word,
+        "--metric" | "--app" | "--environment" | "--service" | "--time-window" | "--colony" | "--from" | "--to"
+    );
     is_flag
         || (!word.is_empty()
             && !word.starts_with('-')

@@ -4,9 +4,10 @@ use super::answer::Analysis;
 use super::counted::Counted;
 use super::findings::{Found, Named, find, find_with_names};
 use super::journal::{self, Journal, Record, new_id, sha256};
-use super::limits::{Limits, Most, Reserved};
+use super::limits::{Limits, Most, Reserved, Turn, Use};
 use super::providers::{Attempt, Chain, Prices};
-use super::question::AnalyzeQuestion;
+use super::question::{AnalyzeQuestion, QUESTION_BYTES_MAX};
+use super::recorded;
 use super::tail::Tail;
 use super::template::{headline, worded};
 use super::wording::{Privacy, Worded, Wording, word};
@@ -70,6 +71,12 @@ pub struct Asked {
     pub streamed: bool,
     /// How long the caller waits.
     pub wait: Duration,
+}
+
+/// A question that may be answered. It counts as one of those that are answered at once until it is dropped.
+pub struct Admitted {
+    began: TimeMs,
+    _turn: Option<Turn>,
 }
 
 /// A piece of an answer that is being made.
@@ -194,6 +201,26 @@ impl Analyst {
         states.map(|record| record.at(self.now())).collect()
     }
 
+    /// Admits a question; one that is none is recorded.
+    ///
+    /// # Errors
+    /// A limit that is reached, and a question without words or with too many.
+    pub fn admit(&self, asked: &Asked) -> Result<Admitted, AnalysisError> {
+        let began = self.now();
+        let turn = self.limits.as_ref().map(|limits| limits.turn(&asked.caller, began)).transpose();
+        let turn = turn.map_err(|(message, retry_after)| {
+            // not recorded: a caller beyond its limit would fill the journal
+            self.count("limited");
+            AnalysisError::Limited { message, retry_after }
+        })?;
+        asked.question.check().map_err(|refusal| {
+            let error = AnswerError::from(refusal);
+            Entry::begin(self, asked, began).failed(&error);
+            AnalysisError::Answer(error)
+        })?;
+        Ok(Admitted { began, _turn: turn })
+    }
+
     /// The answer.
     ///
     /// # Errors
@@ -201,18 +228,25 @@ impl Analyst {
     pub async fn analyze(
         &self,
         asked: &Asked,
+        from: (&dyn StoreReader, &Scope),
+        pieces: Option<&Pieces>,
+    ) -> Result<Analysis, AnalysisError> {
+        self.answer(self.admit(asked)?, asked, from, pieces).await
+    }
+
+    /// The answer to a question that was admitted.
+    ///
+    /// # Errors
+    /// Those of the store, and a question that cannot be answered as it is.
+    pub async fn answer(
+        &self,
+        admitted: Admitted,
+        asked: &Asked,
         (reader, scope): (&dyn StoreReader, &Scope),
         pieces: Option<&Pieces>,
     ) -> Result<Analysis, AnalysisError> {
-        let began = self.now();
+        let Admitted { began, _turn } = admitted;
         let until = Instant::now() + asked.wait;
-        asked.question.check().map_err(|refusal| AnalysisError::Answer(refusal.into()))?;
-        let turn = self.limits.as_ref().map(|limits| limits.turn(&asked.caller, began)).transpose();
-        let _turn = turn.map_err(|(message, retry_after)| {
-            // not recorded: a caller beyond its limit would fill the journal
-            self.count("limited");
-            AnalysisError::Limited { message, retry_after }
-        })?;
         let mut entry = Entry::begin(self, asked, began);
         let (found, names) = match self.found(&asked.question, reader, scope).await {
             Ok(both) => both,
@@ -225,6 +259,7 @@ impl Analyst {
             send(pieces, Piece::Status(done.to_owned())).await;
         }
         entry.record.evidence_ids = found.evidence().map(|one| one.id.clone()).collect();
+        entry.record.evidence = recorded::written(found.evidence());
         let analysis = self.worded(asked, (found, &names), (began, until), &mut entry, pieces).await;
         entry.answered(&analysis);
         Ok(analysis)
@@ -287,7 +322,8 @@ impl Analyst {
             if !tries.is_empty() {
                 send(pieces, Piece::Status(format!("Asking {}", model.chain.name()))).await;
             }
-            wording.answered().await
+            let may_begin = || reserved.as_ref().is_none_or(Reserved::begin);
+            wording.answered(&may_begin).await
         } else {
             let reason = "what a model would be sent cannot be recorded (ai.journal_file)".to_owned();
             Worded { reason, ..Worded::default() }
@@ -301,7 +337,7 @@ impl Analyst {
         let (input, output) = worded.replied.tokens();
         let cost = model.prices.cost(&worded.replied.attempts, now).unwrap_or(0);
         if let Some(reserved) = reserved {
-            reserved.settle(u64::from(input) + u64::from(output), cost);
+            reserved.settle(Use { tokens: u64::from(input) + u64::from(output), cost_micros: cost });
         }
         worded
     }
@@ -309,10 +345,10 @@ impl Analyst {
     /// Counts the most that one of these tries may use, or says why no model may be asked.
     fn reserved(&self, tries: &[Attempt], prices: &Prices, now: TimeMs) -> Result<Option<Reserved<'_>>, String> {
         let Some(limits) = &self.limits else { return Ok(None) };
-        let (mut tokens, mut cost_micros) = (0, 0);
+        let mut most = Use::default();
         for one in tries {
             match prices.cost(std::slice::from_ref(one), now) {
-                Some(cost) => cost_micros = cost_micros.max(cost),
+                Some(cost) => most.cost_micros = most.cost_micros.max(cost),
                 None if limits.has_cost() => {
                     return Err(format!(
                         "no price of {} is known (ai.llm.prices), and what may be spent is limited \
@@ -323,9 +359,9 @@ impl Analyst {
                 None => {}
             }
             let used = u64::from(one.input_tokens.unwrap_or(0)) + u64::from(one.output_tokens.unwrap_or(0));
-            tokens = used.max(tokens);
+            most.tokens = used.max(most.tokens);
         }
-        limits.reserve(tokens, cost_micros, now).map(Some)
+        limits.reserve(most, now).map(Some)
     }
 
     /// Puts what a model wrote into the answer.
@@ -368,7 +404,7 @@ impl<'a> Entry<'a> {
             ends_by: ends_by.to_string(),
             caller: asked.caller.clone(),
             role: asked.role.clone(),
-            question: asked.question.question.clone(),
+            question: shown_of(&asked.question.question),
             outcome: STARTED.to_owned(),
             streamed: asked.streamed,
             cost_micros: Some(0),
@@ -432,6 +468,14 @@ impl Drop for Entry<'_> {
         }
         self.append();
         self.analyst.count(&self.record.outcome);
+    }
+}
+
+/// As much of a question as one may have.
+fn shown_of(question: &str) -> String {
+    match question.len() {
+        ..=QUESTION_BYTES_MAX => question.to_owned(),
+        _ => format!("{}… (cut)", &question[..question.floor_char_boundary(QUESTION_BYTES_MAX)]),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The answer to a question in words: text, evidence, actions, and what it is complete to.
 
 use super::actions::Action;
-use super::evidence::{Evidence, Kind};
+use super::evidence::{Evidence, Kind, SHARE_MAX};
 use super::findings::{Found, SHOWN_MAX};
 use crate::printable::printable;
 use model::time::TimeMs;
@@ -105,7 +105,8 @@ impl Analysis {
             page.push_str(&format!("  Sentences dropped: {}\n", metadata.sentences_dropped));
         }
         page.push_str(&format!("  Colonies queried: {}\n", named(&self.colonies())));
-        page.push_str(&format!("  Confidence: {:.2}\n\n", metadata.confidence));
+        // never rounded up to certainty
+        page.push_str(&format!("  Confidence: {:.2}\n\n", metadata.confidence.min(SHARE_MAX)));
         page.push_str(&format!("{}\n", self.found.completeness.line()));
         page
     }

@@ -58,6 +58,11 @@ impl Quantity {
     }
 }
 
+/// The greatest probability or confidence that is said: never certain.
+pub const SHARE_MAX: f64 = 0.99;
+/// From here on a share with fewer digits may be 1.
+const ROUNDED_MAX: f64 = 0.95;
+
 /// Something that a sentence about an evidence may name.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -181,6 +186,14 @@ impl Fact {
         std::iter::once(value.abs()).chain(signed).map(|value| Fact::Number(quantity, value)).collect()
     }
 
+    /// A probability or a confidence: in percent, and as a share where no rounding makes it 1. Never certain.
+    pub fn share(share: f64) -> Vec<Fact> {
+        let share = share.min(SHARE_MAX);
+        let plain = (share < ROUNDED_MAX).then_some(Fact::Number(Quantity::Plain, share));
+        let percents = [share * 100.0, (share * 100.0).round()].map(|percent| Fact::Number(Quantity::Percent, percent));
+        percents.into_iter().chain(plain).collect()
+    }
+
     /// Two sides by their names; what both have, and empty names, are of neither.
     pub fn order<const N: usize>(first: [&str; N], second: [&str; N], is_ordered: bool) -> Fact {
         let only = |own: &[&str], other: &[&str]| {
@@ -193,5 +206,26 @@ impl Fact {
     /// Names, without empty ones.
     pub fn names<const N: usize>(names: [&str; N]) -> Vec<Fact> {
         names.into_iter().filter(|name| !name.is_empty()).map(|name| Fact::Name(name.to_owned())).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_never_certain() {
+        let percents = |share: f64| {
+            let facts = Fact::share(share).into_iter();
+            facts.map(|fact| match fact {
+                Fact::Number(Quantity::Percent, percent) => percent,
+                other => panic!("{other:?} may be rounded to 1"),
+            })
+        };
+        for share in [0.996, 0.999, 1.0] {
+            assert_eq!(percents(share).collect::<Vec<_>>(), [99.0, 99.0], "{share}");
+        }
+        assert!(Fact::share(0.86).contains(&Fact::Number(Quantity::Plain, 0.86)));
+        assert!(Fact::share(0.86).contains(&Fact::Number(Quantity::Percent, 86.0)));
     }
 }

@@ -100,7 +100,7 @@ async fn with_texts(record: Record, tail: Option<&Arc<Tail>>) -> Result<Record, 
     let state = tokio::task::spawn_blocking(move || tail.journal.last_state(&id)).await;
     let state = state.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(|error| unreadable(&error))?;
     Ok(match state {
-        Some(state) => Record { answer: state.answer, sent: state.sent, ..record },
+        Some(state) => Record { answer: state.answer, sent: state.sent, evidence: state.evidence, ..record },
         None => record,
     })
 }
@@ -154,6 +154,7 @@ mod tests {
             asked_at: (NOON - DAY_MS + i64::from(number) * SECOND_MS).to_string(),
             outcome: outcome.to_owned(),
             answer: "text".to_owned(),
+            evidence: "[]".to_owned(),
             ..Record::default()
         }
     }
@@ -218,7 +219,7 @@ mod tests {
         (4..8).for_each(|number| recorded.append(&record(number, "answered")));
         let first = recorded.part(3, None).await;
         assert_eq!((numbers(&first), first.total, first.truncated), (vec![7, 6, 5], 7, true));
-        assert!(first.items.iter().all(|one| one.answer.is_empty()), "a list has no texts");
+        assert!(first.items.iter().all(|one| one.answer.is_empty() && one.evidence.is_empty()), "a list has no texts");
         recorded.append(&record(9, "answered"));
         recorded.store(6..8).await;
         let rest = recorded.part(3, first.next_cursor).await;
@@ -269,6 +270,7 @@ mod tests {
         ] {
             let one = found(id).await.unwrap();
             assert_eq!((one.answer.as_str(), one.outcome.as_str()), (answer, outcome), "{id}");
+            assert_eq!(one.evidence, "[]", "{id}");
         }
         assert!(matches!(found("a-00").await, Err(AnswerError::Refused(_))), "a part of an id is none");
     }

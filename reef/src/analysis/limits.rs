@@ -3,7 +3,8 @@
 use super::journal::Record;
 use model::time::{DAY_MS, HOUR_MS, TimeMs};
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Callers that are remembered; the ones that asked longest ago are forgotten first.
@@ -27,7 +28,7 @@ pub struct Most {
 /// What has been asked.
 pub(super) struct Limits {
     most: Most,
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
 }
 
 #[derive(Default)]
@@ -42,38 +43,69 @@ struct State {
 }
 
 /// A question that is being answered.
-pub(super) struct Turn<'a>(&'a Limits);
+pub(super) struct Turn(Arc<Mutex<State>>);
 
-impl Drop for Turn<'_> {
+impl Drop for Turn {
     fn drop(&mut self) {
-        let mut state = self.0.state();
+        let mut state = locked(&self.0);
         state.running = state.running.saturating_sub(1);
     }
 }
 
-/// An estimate that is counted until it is known what was used. Where that stays unknown, it remains.
+/// What each of a question's tries may use, counted until it is known what was used. Where that stays unknown, it remains.
 pub(super) struct Reserved<'a> {
     limits: &'a Limits,
-    tokens: u64,
-    cost_micros: u64,
+    /// Of one try.
+    one: Use,
+    /// Tries that are counted.
+    tries: AtomicU64,
+    /// Whether the first of them has begun.
+    has_begun: AtomicBool,
     day: TimeMs,
 }
 
+/// What a model is given and writes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Use {
+    pub tokens: u64,
+    /// In millionths of a US dollar.
+    pub cost_micros: u64,
+}
+
 impl Reserved<'_> {
+    /// Whether one more try may begin; it is counted then.
+    pub fn begin(&self) -> bool {
+        // the first one is counted since it was reserved
+        if !self.has_begun.swap(true, Ordering::Relaxed) {
+            return true;
+        }
+        let mut state = self.limits.state();
+        if state.day == self.day {
+            if state.full(self.limits.most, self.one).is_some() {
+                return false;
+            }
+            state.spend(self.one);
+            self.tries.fetch_add(1, Ordering::Relaxed);
+        }
+        true
+    }
+
     /// Counts what was used instead.
-    pub fn settle(self, tokens: u64, cost_micros: u64) {
+    pub fn settle(self, used: Use) {
         let mut state = self.limits.state();
         // the counts of another day do not have the estimate
         if state.day == self.day {
-            state.tokens = state.tokens.saturating_sub(self.tokens).saturating_add(tokens);
-            state.cost_micros = state.cost_micros.saturating_sub(self.cost_micros).saturating_add(cost_micros);
+            let tries = self.tries.load(Ordering::Relaxed);
+            state.tokens = state.tokens.saturating_sub(self.one.tokens.saturating_mul(tries));
+            state.cost_micros = state.cost_micros.saturating_sub(self.one.cost_micros.saturating_mul(tries));
+            state.spend(used);
         }
     }
 }
 
 impl Limits {
     pub fn of(most: Most) -> Limits {
-        Limits { most, state: Mutex::default() }
+        Limits { most, state: Arc::default() }
     }
 
     /// From when on what was asked counts: an hour, and the day (UTC).
@@ -88,7 +120,9 @@ impl Limits {
             let Some(asked) = record.asked().filter(|asked| *asked <= now) else { continue };
             if asked >= today {
                 let tokens = u64::from(record.input_tokens) + u64::from(record.output_tokens);
-                self.spend(tokens, record.cost_micros.unwrap_or(0), now);
+                let mut state = self.state();
+                state.renew(now);
+                state.spend(Use { tokens, cost_micros: record.cost_micros.unwrap_or(0) });
             }
             if now - asked < HOUR_MS {
                 self.state().asked.entry(record.caller.clone()).or_default().push_back(asked);
@@ -96,12 +130,12 @@ impl Limits {
         }
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        locked(&self.state)
     }
 
     /// A turn for a caller, or which limit it has reached and when to ask again.
-    pub fn turn(&self, caller: &str, now: TimeMs) -> Result<Turn<'_>, (String, Duration)> {
+    pub fn turn(&self, caller: &str, now: TimeMs) -> Result<Turn, (String, Duration)> {
         let mut state = self.state();
         if state.running >= self.most.at_once {
             let message = format!(
@@ -136,18 +170,7 @@ impl Limits {
         }
         times.push_back(now);
         state.running += 1;
-        Ok(Turn(self))
-    }
-
-    /// Why no model may be asked today; none where one may.
-    pub fn spent(&self, now: TimeMs) -> Option<String> {
-        let mut state = self.state();
-        state.renew(now);
-        if self.most.tokens_per_day.is_some_and(|most| state.tokens >= most) {
-            return Some("the tokens of today are used up (ai.limits.tokens_per_day)".to_owned());
-        }
-        let is_spent = self.most.cost_micros_per_day.is_some_and(|most| state.cost_micros >= most);
-        is_spent.then(|| "the money of today is spent (ai.limits.cost_cents_per_day)".to_owned())
+        Ok(Turn(Arc::clone(&self.state)))
     }
 
     /// Whether the money of a day is limited.
@@ -155,24 +178,22 @@ impl Limits {
         self.most.cost_micros_per_day.is_some()
     }
 
-    /// Counts an estimate before a model is asked, or says why none may be: questions at once see what the others may use.
-    pub fn reserve(&self, tokens: u64, cost_micros: u64, now: TimeMs) -> Result<Reserved<'_>, String> {
-        match self.spent(now) {
-            Some(reason) => Err(reason),
-            None => {
-                self.spend(tokens, cost_micros, now);
-                Ok(Reserved { limits: self, tokens, cost_micros, day: now.floor_to(DAY_MS) })
-            }
-        }
-    }
-
-    /// Counts what a model was given and wrote.
-    fn spend(&self, tokens: u64, cost_micros: u64, now: TimeMs) {
+    /// Counts what one try may use before a model is asked, or says why none may be: questions at once see what the others
+    /// may use, and what is left of the day is enough for it.
+    pub fn reserve(&self, one: Use, now: TimeMs) -> Result<Reserved<'_>, String> {
         let mut state = self.state();
         state.renew(now);
-        state.tokens = state.tokens.saturating_add(tokens);
-        state.cost_micros = state.cost_micros.saturating_add(cost_micros);
+        if let Some(reason) = state.full(self.most, one) {
+            return Err(reason);
+        }
+        state.spend(one);
+        let (tries, has_begun) = (AtomicU64::new(1), AtomicBool::new(false));
+        Ok(Reserved { limits: self, one, tries, has_begun, day: state.day })
     }
+}
+
+fn locked(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl State {
@@ -181,6 +202,26 @@ impl State {
         if day != self.day {
             (self.day, self.tokens, self.cost_micros) = (day, 0, 0);
         }
+    }
+
+    fn spend(&mut self, used: Use) {
+        self.tokens = self.tokens.saturating_add(used.tokens);
+        self.cost_micros = self.cost_micros.saturating_add(used.cost_micros);
+    }
+
+    /// Why a try that may use so much may not be made today; none where it may.
+    fn full(&self, most: Most, one: Use) -> Option<String> {
+        let limits = [
+            (most.tokens_per_day, self.tokens, one.tokens, "tokens", "ai.limits.tokens_per_day"),
+            (most.cost_micros_per_day, self.cost_micros, one.cost_micros, "money", "ai.limits.cost_cents_per_day"),
+        ];
+        limits.into_iter().find_map(|(most, used, more, what, key)| match most? {
+            most if used >= most => Some(format!("today's limit of {what} is used up ({key})")),
+            most if more > most - used => {
+                Some(format!("what is left of today's limit of {what} may not be enough for a question ({key})"))
+            }
+            _ => None,
+        })
     }
 }
 
@@ -216,18 +257,39 @@ mod tests {
         assert!(limits.turn("d", TimeMs(0)).is_ok());
     }
 
+    fn tokens(tokens: u64) -> Use {
+        Use { tokens, cost_micros: 0 }
+    }
+
     #[test]
     fn tokens_and_cost_are_counted_by_day() {
         let limits = Limits::of(MOST);
         let (noon, tomorrow) = (TimeMs(DAY_MS / 2), TimeMs(DAY_MS));
-        assert_eq!(limits.spent(noon), None);
-        limits.spend(999, 0, noon);
-        assert_eq!(limits.spent(noon), None);
-        limits.spend(1, 0, noon);
-        assert!(limits.spent(noon).unwrap().contains("tokens_per_day"));
-        assert_eq!(limits.spent(tomorrow), None);
-        limits.spend(0, 2_000_000, tomorrow);
-        assert!(limits.spent(tomorrow).unwrap().contains("cost_cents_per_day"));
+        limits.reserve(tokens(999), noon).unwrap().settle(tokens(999));
+        limits.reserve(tokens(1), noon).unwrap().settle(tokens(1));
+        assert!(limits.reserve(tokens(0), noon).err().unwrap().contains("used up (ai.limits.tokens_per_day)"));
+        let cost = Use { tokens: 0, cost_micros: 2_000_000 };
+        limits.reserve(cost, tomorrow).unwrap().settle(cost);
+        assert!(limits.reserve(tokens(0), tomorrow).err().unwrap().contains("used up (ai.limits.cost_cents_per_day)"));
+    }
+
+    #[test]
+    fn no_try_begins_that_could_pass_the_day() {
+        let (limits, noon) = (Limits::of(MOST), TimeMs(DAY_MS / 2));
+        assert!(limits.reserve(tokens(1_001), noon).err().unwrap().contains("may not be enough"));
+        let question = limits.reserve(tokens(400), noon).unwrap();
+        assert!(question.begin() && question.begin(), "800 of 1,000");
+        assert!(!question.begin() && !question.begin(), "a third try could use 1,200");
+        let message = limits.reserve(tokens(201), noon).err().unwrap();
+        assert!(message.contains("may not be enough for a question (ai.limits.tokens_per_day)"), "{message}");
+        let other = limits.reserve(tokens(200), noon).unwrap();
+        // both tries of the first question are settled, the other one remains
+        question.settle(tokens(500));
+        assert!(limits.reserve(tokens(301), noon).is_err() && other.begin());
+        limits.reserve(tokens(300), noon).unwrap().settle(tokens(300));
+        assert!(!other.begin(), "all is used up");
+        let money = limits.reserve(Use { tokens: 0, cost_micros: 2_000_001 }, TimeMs(DAY_MS));
+        assert!(money.err().unwrap().contains("ai.limits.cost_cents_per_day"));
     }
 
     #[test]
@@ -243,22 +305,23 @@ mod tests {
         let mut records: Vec<Record> = (1..=99).map(|minute| record(noon - minute * 1_000, 5)).collect();
         records.push(record(noon - DAY_MS, 100_000));
         limits.resume(&records, noon);
-        assert_eq!(limits.spent(noon), None, "495 tokens of today");
+        assert!(limits.reserve(tokens(506), noon).is_err(), "495 tokens of today");
+        limits.reserve(tokens(505), noon).unwrap().settle(tokens(0));
         drop(limits.turn("a", noon).unwrap());
         assert!(limits.turn("a", noon).is_err() && limits.turn("b", noon).is_ok());
         let full = Limits::of(MOST);
         full.resume(&[record(noon - 1, 1_000)], noon);
-        assert!(full.spent(noon).unwrap().contains("tokens_per_day"));
+        assert!(full.reserve(tokens(1), noon).err().unwrap().contains("tokens_per_day"));
     }
 
     #[test]
     fn what_may_be_used_counts_until_it_is_known() {
         let limits = Limits::of(MOST);
         let noon = TimeMs(DAY_MS / 2);
-        let first = limits.reserve(1_200, 0, noon).unwrap();
-        assert!(limits.reserve(1, 0, noon).is_err(), "the other question may use it all");
-        first.settle(300, 0);
-        let _dropped = limits.reserve(700, 0, noon).unwrap();
-        assert!(limits.reserve(1, 0, noon).is_err(), "what a dropped question used is unknown");
+        let first = limits.reserve(tokens(1_000), noon).unwrap();
+        assert!(limits.reserve(tokens(1), noon).is_err(), "the other question may use it all");
+        first.settle(tokens(300));
+        let _dropped = limits.reserve(tokens(700), noon).unwrap();
+        assert!(limits.reserve(tokens(1), noon).is_err(), "what a dropped question used is unknown");
     }
 }

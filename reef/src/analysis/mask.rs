@@ -121,13 +121,48 @@ impl Mask {
         if is_name {
             return None;
         }
-        match kind_of(inside)? {
-            SECRET => Some(word.replace(inside, SECRET)),
-            kind => {
+        match kind_of(inside) {
+            Some(SECRET) => Some(word.replace(inside, SECRET)),
+            Some(kind) => {
                 let pseudonym = self.pseudonym(inside, kind);
                 Some(word.replace(inside, &pseudonym))
             }
+            None => self.parts(word),
         }
+    }
+
+    /// A word that has an id, an address, a host or a secret between other parts, as it may leave: `10.0.0.0/8`,
+    /// `db.internal/orders`, `host:10.0.0.1`; none for any other word.
+    fn parts(&mut self, word: &str) -> Option<String> {
+        if !word.contains(BETWEEN) {
+            return self.behind_a_colon(word);
+        }
+        let (mut masked, mut plain, mut is_masked) = (String::new(), String::new(), false);
+        for part in word.split_inclusive(BETWEEN) {
+            let inside = part.trim_end_matches(BETWEEN);
+            match self.word(inside) {
+                None => plain.push_str(part),
+                Some(out) => {
+                    masked.push_str(&self.known_names(&std::mem::take(&mut plain)));
+                    masked.push_str(&out);
+                    plain.push_str(&part[inside.len()..]);
+                    is_masked = true;
+                }
+            }
+        }
+        is_masked.then(|| masked + &self.known_names(&plain))
+    }
+
+    /// `host:10.0.0.1`; the minutes of `10:12` are behind no name.
+    fn behind_a_colon(&mut self, word: &str) -> Option<String> {
+        let colons = word.match_indices(':').filter(|(at, _)| word[..*at].ends_with(char::is_alphabetic));
+        let (start, inside, kind) = colons.map(|(at, _)| at + 1).find_map(|start| {
+            let inside = word[start..].trim_matches(|c: char| !c.is_alphanumeric());
+            let is_name = self.kept.contains(inside) || self.index.has(inside);
+            kind_of(inside).filter(|_| !is_name).map(|kind| (start, inside, kind))
+        })?;
+        let pseudonym = if kind == SECRET { SECRET.to_owned() } else { self.pseudonym(inside, kind) };
+        Some(self.known_names(&word[..start]) + &word[start..].replace(inside, &pseudonym))
     }
 
     fn pseudonym(&mut self, name: &str, kind: &'static str) -> String {
@@ -211,6 +246,9 @@ const BEGINNING_MIN: usize = 6;
 /// What all pseudonyms of secrets begin with.
 const MARK: &str = "secret-";
 
+/// What is between the parts of a word.
+const BETWEEN: [char; 8] = ['/', '%', '\\', '?', '#', '&', '*', '→'];
+
 /// Words and what is between them.
 fn pieces(text: &str) -> impl Iterator<Item = (&str, bool)> {
     let is_between = |c: char| c.is_whitespace() || "\"'()<>{}[],;|=".contains(c);
@@ -252,7 +290,7 @@ fn kind_of(word: &str) -> Option<&'static str> {
     if word.contains("://") {
         return Some(if word.contains('@') { SECRET } else { "url" });
     }
-    if word.contains('@') && word.contains('.') {
+    if word.contains('@') {
         return Some("mail");
     }
     let is_address = host.parse::<std::net::Ipv4Addr>().is_ok()
@@ -268,18 +306,14 @@ fn kind_of(word: &str) -> Option<&'static str> {
     let has_letters =
         labels.last().is_some_and(|last| last.len() >= 2 && last.chars().all(|c| c.is_ascii_alphabetic()));
     let are_labels = labels.iter().all(is_label);
-    // of two labels a metric may be one as well
-    let has_domain = labels.len() == 2 && labels.last().is_some_and(|last| DOMAINS.contains(last));
-    let is_host = are_labels && has_letters && (labels.len() >= 3 || has_domain);
-    if is_host || (port.is_some() && has_letters && host.chars().any(|c| c == '.')) {
+    // also of two labels: a metric of two is a name that stays
+    let is_host = are_labels && has_letters && labels.len() >= 2;
+    if is_host || (port.is_some() && has_letters && host.contains('.')) {
         return Some("host");
     }
     is_host_of_cloud(word).then_some("host")
 }
 
-/// The last labels of names of hosts that have only two.
-const DOMAINS: [&str; 12] =
-    ["com", "net", "org", "io", "dev", "cloud", "local", "localhost", "internal", "lan", "corp", "intranet"];
 /// So many digits are no count of anything.
 const ID_DIGITS_MIN: usize = 6;
 /// Shortest text of hexadecimal digits that is an id.
@@ -409,7 +443,7 @@ mod tests {
         let masked = mask.masked(text);
         assert_eq!(masked, "order:id-2 and deploy:id-1 on host-1/id-1, id-1/id-1");
         assert_eq!(mask.restored(&masked), text);
-        let mut mask = Mask::default();
+        let mut mask = Mask::default().keeping(["cpu.usage", "db.pool"].map(str::to_owned));
         let text = "order 20251127 of 550e8400-e29b-41d4-a716-446655440000, trace 4bf92f3577b34da6, commit 0a1b2c3d4e5f, \
                     on db.internal and example.com";
         let masked = mask.masked(text);
@@ -446,9 +480,41 @@ mod tests {
             assert!(!masked.contains(part), "{masked}");
         }
         assert_eq!(mask.restored(&masked), text);
-        assert_eq!(
-            mask.masked("2024-11-13 10:30:00 UTC, 0.03%, 2h15m, 1.5 GB"),
-            "2024-11-13 10:30:00 UTC, 0.03%, 2h15m, 1.5 GB"
-        );
+        let plain =
+            "2024-11-13T10:30:00Z and 10:30:00 UTC, 0.03%, 2h15m, 1.5 GB, 400 req/s, 8/8 hours, e.g. v1.0.0→v1.1.0";
+        assert_eq!(mask.masked(plain), plain);
+    }
+
+    #[test]
+    fn addresses_and_hosts_beside_other_signs_do_not_leave() {
+        let texts = [
+            ("10.0.0.0/8", "address-1/8"),
+            ("10.1.2.3/health", "address-1/health"),
+            ("10.1.2.3:9000/metrics", "address-1/metrics"),
+            ("host:10.1.2.3:9000", "host:address-1"),
+            ("db-1.corp.example.com/api", "host-1/service-1"),
+            ("db.internal:5432/orders", "host-1/orders"),
+            ("api/v2?from=10.1.2.3&to=10.1.2.4", "service-1/v2?from=address-1&to=address-2"),
+            ("10.1.2.3→10.1.2.4", "address-1→address-2"),
+            ("fe80::1%eth0", "address-1%eth0"),
+            ("root@db01", "mail-1"),
+            ("acme.ai", "host-1"),
+            ("(example.de),", "(host-1),"),
+            ("acme.ai/20251127/x", "host-1/id-1/x"),
+            ("cpu.usage/acme.ai", "cpu.usage/host-1"),
+            ("metric:cpu.usage", "metric:cpu.usage"),
+            ("api:to:acme.ai", "service-1:to:host-1"),
+        ];
+        for (text, expected) in texts {
+            let mut mask = mask().keeping(["cpu.usage".to_owned()]);
+            let masked = mask.masked(text);
+            assert_eq!(masked, expected, "{text}");
+            assert_eq!(mask.restored(&masked), text);
+        }
+        // as many parts as a question may have
+        for separator in ["/", ":"] {
+            let long = format!("a{separator}").repeat(1_000) + "10.1.2.3";
+            assert!(mask().masked(&long).ends_with("address-1"));
+        }
     }
 }

@@ -19,6 +19,7 @@
 //! | `wording` | the answer as a model words it |
 //! | `limits` | how much may be asked |
 //! | `counted` | instruments: analyses, tokens, cost |
+//! | `recorded` | evidence as it is recorded with an answer |
 //! | `journal` | who asked what, what it cost, what was sent and answered |
 //! | `tail` | what of the journal the table may lack |
 //! | `analyst` | who answers the callers of a reef |
@@ -40,6 +41,7 @@ mod plan;
 mod prompt;
 pub mod providers;
 mod question;
+mod recorded;
 mod tail;
 mod template;
 mod times;
@@ -50,12 +52,13 @@ mod words;
 pub(crate) mod tests;
 
 pub use actions::Action;
-pub use analyst::{AnalysisError, Analyst, Asked, Model, Piece, Pieces};
+pub use analyst::{Admitted, AnalysisError, Analyst, Asked, Model, Piece, Pieces};
 pub use answer::{Analysis, Metadata};
 pub use evidence::{Claim, Evidence, Fact, Kind, Quantity};
 pub use findings::{Found, find};
 pub use limits::Most;
 pub use plan::{Plan, Topic};
 pub use question::AnalyzeQuestion;
+pub use recorded::RecordedEvidence;
 pub use template::worded;
 pub use wording::Privacy;

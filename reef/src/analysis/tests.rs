@@ -240,6 +240,33 @@ async fn the_gate_answers_whether_a_version_may_be_promoted() {
         let first = &analysis.found.findings[0];
         assert_eq!(first.key, "promotion my-shop-staging/e-2", "{words}");
         assert!(first.title.ends_with("from staging to production"), "{}", first.title);
+        let gate = &first.actions[0].command;
+        assert!(gate.starts_with("coral reef gate api@v2.2.0 --from staging --to production"), "{gate}");
+    }
+}
+
+#[tokio::test]
+async fn neighbours_have_their_values_and_those_of_other_colonies_are_not_counted() {
+    let store = crate::answers::tests::affected::store().await;
+    let of = async |colonies: &[&str]| {
+        let colonies = colonies.iter().map(|id| (*id).to_owned()).collect();
+        let asked = AnalyzeQuestion { colonies, ..question("is api affecting other services?") };
+        let found = find(&asked, store.reader().as_ref(), &Scope::default()).await.unwrap();
+        found.findings.into_iter().find(|finding| finding.key.starts_with("affected ")).unwrap()
+    };
+    let all = of(&[]).await;
+    assert_eq!(all.title, "e-3: 2 neighbours of api are affected, 1 are not, 1 not known");
+    let shop = of(&["my-shop-production"]).await;
+    assert_eq!(shop.title, "e-3: 1 neighbours of api are affected, 1 are not, 1 not known");
+    let db = shop.evidence.iter().find(|one| one.description.starts_with("db is affected")).unwrap();
+    let value = |name: &str| -> f64 {
+        db.data.iter().find(|(known, _)| *known == name).unwrap_or_else(|| panic!("{name}: {db:?}")).1.parse().unwrap()
+    };
+    assert!((value("before_value") - 100.0).abs() < 2.0 && (value("after_value") - 140.0).abs() < 2.0, "{db:?}");
+    for column in
+        ["from_service, to_service, (SELECT median(", ") AS before_value, (", ") AS after_value FROM service_edges"]
+    {
+        assert!(db.query.contains(column), "{column}: {}", db.query);
     }
 }
 

@@ -101,8 +101,8 @@ impl Wording<'_> {
         providers.map(estimate).collect()
     }
 
-    /// Asks, and checks the reply.
-    pub async fn answered(self) -> Worded {
+    /// Asks as long as one more try may begin, and checks the reply.
+    pub async fn answered(self, may_begin: &(dyn Fn() -> bool + Sync)) -> Worded {
         if self.chain.providers.is_empty() {
             let reason = "ai.privacy is local-only, and no configured model runs on this machine".to_owned();
             return Worded { reason, ..Worded::default() };
@@ -110,7 +110,7 @@ impl Wording<'_> {
         if self.found.findings.is_empty() {
             return Worded { reason: "nothing was found that a model could word".to_owned(), ..Worded::default() };
         }
-        let replied = self.chain.ask(&self.ask, self.wait).await;
+        let replied = self.chain.ask(&self.ask, self.wait, may_begin).await;
         let Some((model, reply)) = replied.reply.clone() else {
             return Worded { reason: replied.reason(), replied, ..Worded::default() };
         };

@@ -104,6 +104,22 @@ pub struct Judged {
     pub events: Vec<String>,
     /// In words.
     pub reason: String,
+    /// What its change is of.
+    #[serde(skip)]
+    pub measured: Option<Measured>,
+}
+
+/// The values behind a change.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Measured {
+    /// When the effect is expected.
+    pub moment: Moment,
+    /// Up to how many minutes after it.
+    pub look_minutes: i64,
+    /// The median before.
+    pub before_value: f64,
+    /// The one after; none where the usual course of the day or what a sibling did was taken off it.
+    pub after_value: Option<f64>,
 }
 
 /// Answers from a store.
@@ -139,7 +155,7 @@ pub async fn affected(
         b.0.total_cmp(&a.0).then(b.1.total_cmp(&a.1))
     });
     Ok(Affected {
-        summary: summary(&start, [affected.len(), not_affected.len(), not_known.len()]),
+        summary: summary(&start.service_id, [affected.len(), not_affected.len(), not_known.len()]),
         kind,
         id: start.id,
         colony_id: start.colony_id,
@@ -278,6 +294,12 @@ async fn judged(
             Standing::Affected if change.is_none() && visible.is_none() => None,
             Standing::Affected | Standing::NotAffected => Some(impact.score()),
         },
+        measured: change.map(|one| Measured {
+            moment,
+            look_minutes: impact.look_minutes.unwrap_or(0),
+            before_value: one.before_value,
+            after_value: one.adjusted_for.is_empty().then_some(one.after_value),
+        }),
         metric_name: change.map(|one| one.metric_name.clone()),
         change: change.and_then(|one| percent(one.change)),
         change_low: change.and_then(|one| percent(one.change_low)),
@@ -348,11 +370,12 @@ fn reason(
     }
 }
 
-fn summary(start: &Start, [affected, not_affected, not_known]: [usize; 3]) -> String {
+/// What became of so many neighbours, in one sentence.
+pub(crate) fn summary(service_id: &str, [affected, not_affected, not_known]: [usize; 3]) -> String {
     if affected + not_affected + not_known == 0 {
-        return format!("{} has no neighbour: no call and no confirmed pattern begins there", start.service_id);
+        return format!("{service_id} has no neighbour: no call and no confirmed pattern begins there");
     }
-    format!("{affected} neighbours of {} are affected, {not_affected} are not, {not_known} not known", start.service_id)
+    format!("{affected} neighbours of {service_id} are affected, {not_affected} are not, {not_known} not known")
 }
 
 impl Judged {

@@ -1,10 +1,11 @@
 //! The list of deployments, by time or by effect.
 
 use super::completeness::Completeness;
-use super::fleet::{Filter, Fleet, Scope};
+use super::fleet::{Filter, Fleet, Narrowed, Scope};
 use super::names;
 use super::page;
 use super::part::{self, Listed, Part, Place};
+use super::range::Range;
 use super::refusal::{AnswerError, Refusal};
 use super::services;
 use super::timeline::{self, DeploymentLine};
@@ -128,25 +129,59 @@ pub async fn deployments(
         let hint = format!("one of: {}", STATUSES.join(", "));
         return Err(Refusal::invalid(format!("no deployment has the status {status:?}"), hint).at("status").into());
     }
-    let mut lines = timeline::read(reader).await?;
-    lines.iter_mut().for_each(|line| line.identify(fleet.identity(&line.colony_id)));
-    let deployed = lines.iter().map(|line| line.service_id.clone()).collect();
-    let filter = services::resolved(filter, ("deployment and no topology", deployed), reader).await?;
+    let (mut lines, completeness) = taken(filter, &fleet, reader).await?;
     lines.retain(|line| {
         place.as_ref().is_none_or(|place| order.key(line) > place.after)
-            && filter.takes_colony(&line.colony_id, &line.application_name, &line.environment)
-            && filter.takes_service(&line.service_id)
             && status.as_ref().is_none_or(|status| *status == line.status)
             && question.version.as_ref().is_none_or(|version| Version::are_same(version, &line.to_version))
     });
-    let completeness =
-        Completeness::of(&fleet, |id, colony| filter.takes_colony(id, &colony.application_name, &colony.environment));
     let counts = (place.map_or(0, |place| place.before), lines.len());
     order.sort(&mut lines);
     lines.truncate(limit);
     let cursor =
         |line: &DeploymentLine, before: usize| Place { to: None, before, after: order.key(line) }.cursor(&asked);
     Ok(Deployments { deployments: Listed::of(&question.part, lines, counts, cursor), completeness, order })
+}
+
+/// The deployments of a filter that were in progress in a range, the first `most` in this order, and how many the filter has
+/// at any time.
+///
+/// # Errors
+/// Those of the store, and a filter that names something unknown.
+pub(crate) async fn within(
+    (filter, range): (&Filter, Range),
+    (order, most): (Order, usize),
+    reader: &dyn StoreReader,
+    scope: &Scope,
+) -> Result<(Deployments, usize), AnswerError> {
+    let fleet = Fleet::read(reader, scope).await?;
+    let (mut lines, completeness) = taken(filter.resolved(&fleet)?, &fleet, reader).await?;
+    let known = lines.len();
+    lines.retain(|line| line.start < range.to && line.end.unwrap_or(line.start) >= range.from);
+    let total = lines.len();
+    order.sort(&mut lines);
+    lines.truncate(most);
+    let deployments = Listed { truncated: lines.len() < total, items: lines, total, next_cursor: None };
+    Ok((Deployments { deployments, completeness, order }, known))
+}
+
+/// The deployments that a filter takes, and what they are complete to.
+async fn taken(
+    filter: Narrowed,
+    fleet: &Fleet,
+    reader: &dyn StoreReader,
+) -> Result<(Vec<DeploymentLine>, Completeness), AnswerError> {
+    let mut lines = timeline::read(reader).await?;
+    lines.iter_mut().for_each(|line| line.identify(fleet.identity(&line.colony_id)));
+    let deployed = lines.iter().map(|line| line.service_id.clone()).collect();
+    let filter = services::resolved(filter, ("deployment and no topology", deployed), reader).await?;
+    lines.retain(|line| {
+        filter.takes_colony(&line.colony_id, &line.application_name, &line.environment)
+            && filter.takes_service(&line.service_id)
+    });
+    let completeness =
+        Completeness::of(fleet, |id, colony| filter.takes_colony(id, &colony.application_name, &colony.environment));
+    Ok((lines, completeness))
 }
 
 impl Deployments {

@@ -59,11 +59,19 @@ pub(super) fn percent(share: f64) -> String {
     format!("{:.0} %", share * 100.0)
 }
 
+/// The greatest probability that is shown: never certain.
+const SHOWN_MAX: f64 = 0.99;
+
+/// A probability as a percentage.
+pub(super) fn probability(share: f64) -> String {
+    percent(share.min(SHOWN_MAX))
+}
+
 /// Each time is written in full: the command line shows it in the zone of its reader.
 fn summary(line: &PredictionLine) -> String {
     let (from, to) = (page::time(line.times.from), page::time(line.times.to));
     let (target, source, id) = (target(line), source(line), &line.correlation_id);
-    let probability = percent(line.probability);
+    let probability = probability(line.probability);
     let because = format!("because of {source} at {} ({id})", page::time(line.times.issued));
     match line.outcome {
         PredictionOutcome::Open => {
@@ -80,5 +88,16 @@ fn summary(line: &PredictionLine) -> String {
             "{target} between {from} and {to}: nothing was heard of {}, {because}",
             printable(&line.target_colony_id)
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_probability_is_never_certain_and_a_share_of_counts_may_be_all() {
+        assert_eq!([0.864, 0.996, 1.0].map(probability), ["86 %", "99 %", "99 %"]);
+        assert_eq!(percent(1.0), "100 %");
     }
 }

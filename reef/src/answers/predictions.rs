@@ -1,7 +1,7 @@
 //! Predictions: what is about to happen, what became of earlier ones, and how good each pattern is at it.
 
 use super::completeness::Completeness;
-use super::expected::{Told, description, percent};
+use super::expected::{Told, description, percent, probability};
 use super::fleet::{Filter, Fleet, Narrowed, Scope};
 use super::names;
 use super::part::{self, Listed, Part, Place};
@@ -257,7 +257,7 @@ impl PatternScore {
     fn line(&self, is_now: bool) -> String {
         let state = match (&self.muted, self.probability) {
             (Some(muted), _) => format!("muted: {muted}"),
-            (None, Some(probability)) => format!("predicts with {}", percent(probability)),
+            (None, Some(share)) => format!("predicts with {}", probability(share)),
             (None, None) if is_now => "not confirmed at present".to_owned(),
             (None, None) => String::new(),
         };

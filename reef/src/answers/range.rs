@@ -72,9 +72,16 @@ impl RangeQuestion {
         }
     }
 
-    /// The same with the end of an earlier answer, if there is one.
+    /// The same with the end of an earlier answer, if there is one: with it the now of that answer.
     pub fn ending(self, to: Option<TimeMs>) -> RangeQuestion {
-        RangeQuestion { to: to.or(self.to), ..self }
+        let now = to.filter(|_| self.to.is_none()).map(|to| to.0.saturating_add(self.to_ago_ms.unwrap_or(0)));
+        let from_ago_ms = self.from_ago_ms.filter(|_| self.from.is_none());
+        let from = now.zip(from_ago_ms).map(|(now, ago_ms)| TimeMs(now.saturating_sub(ago_ms)));
+        RangeQuestion {
+            from: self.from.or(from.map(|from| from.clamp(TIME_MIN, TIME_MAX))),
+            to: to.or(self.to),
+            ..self
+        }
     }
 
     /// Why there is no answer where more than `rows_max` of `what` are wanted.

@@ -48,6 +48,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+pub use crate::mcp::groups::Groups;
 pub use crate::reading::{Doors, Reading};
 
 /// The routes beside the RPC, as requests are counted.
@@ -70,6 +71,8 @@ pub struct Listening {
     pub tokens: PathBuf,
     /// Whether there are pages for people.
     pub pages: Pages,
+    /// Optional tools that MCP clients get.
+    pub groups: Groups,
 }
 
 /// Pages for people.
@@ -174,7 +177,7 @@ impl Services {
         let flight = flight::router(reading.clone(), sql.clone(), check(&guard));
         let here = Here::new(reading.clone(), scope.clone(), doors.clone());
         let here = here.with_analyst(Arc::clone(&analyst)).with_sql(sql);
-        let mcp = mcp::http::router(Arc::new(here));
+        let mcp = mcp::http::router(Arc::new(here), listening.groups);
         let pages = match listening.pages {
             Pages::Closed => Router::new(),
             _ => dashboard::router((reading.clone(), scope), analyst, doors.clone(), login(&guard)),

@@ -36,8 +36,13 @@ async fn open(reading: Reading, registry: &Registry, require_token: bool) -> Ope
     if require_token {
         tokens.create("first", Role::Admin).unwrap();
     }
-    let listening =
-        Listening { listen: "127.0.0.1:0".parse().unwrap(), require_token, tokens: file, pages: Pages::Beside };
+    let listening = Listening {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        require_token,
+        tokens: file,
+        pages: Pages::Beside,
+        groups: Groups::default(),
+    };
     let reading = (reading, Scope::default());
     let services = Services::open(&listening, reading, registry.clone(), SystemClock::shared()).await.unwrap();
     Opened { services, tokens, _folder: folder }
@@ -97,7 +102,7 @@ async fn pages_have_a_port_of_their_own_if_it_is_free() {
     for (port, is_second) in [(0, true), (taken.local_addr().unwrap().port(), false)] {
         let tokens = folder.path().join("tokens.json");
         let (listen, pages) = ("127.0.0.1:0".parse().unwrap(), Pages::AtPort(port));
-        let listening = Listening { listen, require_token: false, tokens, pages };
+        let listening = Listening { listen, require_token: false, tokens, pages, groups: Groups::default() };
         let reading = (Reading::Store(store.reader()), Scope::default());
         let services = Services::open(&listening, reading, Registry::new(), SystemClock::shared()).await.unwrap();
         let url = services.doors().dashboard.clone().unwrap();
@@ -213,8 +218,13 @@ async fn nothing_but_this_machine_without_tokens_and_a_taken_address_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let reader = MemoryStore::new().reader();
     let open = async |listen: SocketAddr, require_token| {
-        let listening =
-            Listening { listen, require_token, tokens: folder.path().join("tokens.json"), pages: Pages::Closed };
+        let listening = Listening {
+            listen,
+            require_token,
+            tokens: folder.path().join("tokens.json"),
+            pages: Pages::Closed,
+            groups: Groups::default(),
+        };
         let reading = (Reading::Store(Arc::clone(&reader)), Scope::default());
         Services::open(&listening, reading, Registry::new(), SystemClock::shared()).await
     };

@@ -125,7 +125,9 @@ fn row(one: &Record) -> Markup {
         tr {
             td { (shown::time(&one.asked_at)) }
             td { (shown::name_or_dash(&one.caller)) }
-            td.why { a href=(of(&one.analysis_id)) title=(shortened(&one.question, QUESTION_MAX)) { (shortened(&one.question, SHOWN_MAX)) } }
+            td.why { a href=(of(&one.analysis_id)) title=(shortened(&one.question, QUESTION_MAX)) {
+                @if one.question.trim().is_empty() { "(without words)" } @else { (shortened(&one.question, SHOWN_MAX)) }
+            } }
             td { (shown::state(&one.outcome)) }
             td { (worded_by(&one.model_used)) }
             td.number { (tokens(one.input_tokens, one.output_tokens)) }

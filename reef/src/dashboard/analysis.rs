@@ -3,11 +3,10 @@
 use super::analyses::{self, cost, not_permitted, tokens, worded_by};
 use super::asked::{Asked, Problem};
 use super::frame::Page;
-use super::lately::Kept;
-use super::{cited, lately, shown};
+use super::{cited, shown};
 use crate::access::Role;
 use crate::analysis::journal::Record;
-use crate::analysis::{Action, Analysis};
+use crate::analysis::{Action, Analysis, RecordedEvidence};
 use crate::answers::part::Part;
 use crate::answers::{AnswerError, Refusal};
 use crate::printable::printable;
@@ -15,6 +14,8 @@ use maud::{Markup, html};
 
 /// What addresses of analyses begin with.
 pub const PREFIX: &str = "/analyses/";
+/// Of an answer that cites nothing.
+const NO_EVIDENCE: &str = "Nothing was found that the answer could rest on.";
 
 /// The page.
 pub async fn page(asked: &Asked) -> Result<Page, Problem> {
@@ -30,12 +31,8 @@ pub async fn page(asked: &Asked) -> Result<Page, Problem> {
         Err(error) => return Err(error.into()),
     };
     match (record, kept) {
-        (Some(record), Some(kept)) => Ok(framed(of_record(&record, Some(&*kept)))),
-        (Some(record), None) => {
-            let kept = lately::again(&record, asked).await?;
-            Ok(framed(of_record(&record, kept.as_ref())))
-        }
-        (None, Some(kept)) => Ok(of_answer("", &kept.analysis)),
+        (Some(record), kept) => Ok(framed(of_record(&record, kept.as_deref()))),
+        (None, Some(kept)) => Ok(of_answer("", &kept)),
         (None, None) => {
             let message = format!("there is no analysis {id:?}");
             Err(AnswerError::from(Refusal::not_found(message, "choose one of the list: Analyses")).into())
@@ -46,6 +43,7 @@ pub async fn page(asked: &Asked) -> Result<Page, Problem> {
 /// The page of an answer that is not recorded.
 pub fn of_answer(question: &str, analysis: &Analysis) -> Page {
     let metadata = &analysis.metadata;
+    let evidence: Vec<RecordedEvidence> = analysis.found.evidence().map(RecordedEvidence::from).collect();
     framed(html! {
         @if !question.is_empty() { p.lead { (shown::sentence(question)) } }
         dl.facts.inline {
@@ -55,30 +53,30 @@ pub fn of_answer(question: &str, analysis: &Analysis) -> Page {
             dt { "Cost" } dd { (cost(&metadata.model_used, metadata.cost_micros)) }
         }
         p.note { "This answer is not recorded: its address shows the list of those that are." }
-        section { h2 { "Answer" } (text(&analysis.answer())) }
-        (evidence(analysis, None))
+        section { h2 { "Answer" } (text(&analysis.answer(), &evidence)) }
+        section { h2 { "Evidence" }
+            @if evidence.is_empty() { p { (NO_EVIDENCE) } } @else { (cited::list(&evidence, analysis.found.omitted)) }
+        }
         (actions(&analysis.actions))
     })
 }
 
-fn of_record(record: &Record, kept: Option<&Kept>) -> Markup {
+fn of_record(record: &Record, kept: Option<&Analysis>) -> Markup {
+    let evidence = RecordedEvidence::of(record);
     html! {
         p.lead { (shown::sentence(&record.question)) }
         (facts(record))
         section { h2 { "Answer" }
             @if record.answer.is_empty() { (shown::empty(unanswered(&record.outcome), html! { (shown::sentence(&record.reason)) })) }
-            @else { (text(&record.answer)) }
+            @else { (text(&record.answer, &evidence)) }
         }
-        @match kept {
-            Some(kept) => { (evidence(&kept.analysis, kept.is_again.then_some(record))) (actions(&kept.analysis.actions)) }
-            None if !record.evidence_ids.is_empty() => section { h2 { "Evidence" }
-                p { "It rested on " (shown::count(record.evidence_ids.len())) " pieces of evidence. The question cannot be answered from the store as it is now, so they are not shown." }
-            },
-            None => {}
+        @if !record.evidence_ids.is_empty() || !record.answer.is_empty() {
+            section { h2 { "Evidence" } (recorded(record, &evidence, kept.map_or(0, |kept| kept.found.omitted))) }
         }
+        @if let Some(kept) = kept { (actions(&kept.actions)) }
         section { h2 { "What was sent to a model" }
             @if record.sent.is_empty() { p { "Nothing: no model was asked." } }
-            @else { details #sent { summary { "As it left the reef" } (text(&record.sent)) } }
+            @else { details #sent { summary { "As it left the reef" } (text(&record.sent, &evidence)) } }
         }
         p.muted { "Recorded as " span.id { (printable(&record.analysis_id)) } }
     }
@@ -122,26 +120,25 @@ fn facts(record: &Record) -> Markup {
     }
 }
 
-/// A text of several lines.
-fn text(text: &str) -> Markup {
-    html! { div.answer tabindex="0" { @for line in text.lines() { (cited::referring(line)) "\n" } } }
+/// A text of several lines that cites evidence.
+fn text(text: &str, evidence: &[RecordedEvidence]) -> Markup {
+    html! { div.answer tabindex="0" { @for line in text.lines() { (cited::referring(line, evidence)) "\n" } } }
 }
 
-fn evidence(analysis: &Analysis, found_again: Option<&Record>) -> Markup {
-    let found = &analysis.found;
+/// What an answer rested on when it was made: the store may have changed since.
+fn recorded(record: &Record, evidence: &[RecordedEvidence], omitted: usize) -> Markup {
+    let left_out = record.evidence_ids.get(evidence.len()..).unwrap_or_default();
     html! {
-        section { h2 { "Evidence" }
-            @if let Some(record) = found_again {
-                p.note {
-                    "The record has the answer, and the ids of " (shown::count(record.evidence_ids.len())) " pieces of evidence. Below \
-                     is what the same words find in the store now. Numbers and ids differ where the store has changed, or where a range or \
-                     colonies were chosen beside the words. "
-                    (shown::sentence(&found.completeness.line()))
-                }
+        @if record.evidence_ids.is_empty() {
+            p { (NO_EVIDENCE) }
+        } @else if evidence.is_empty() {
+            p {
+                "It rested on " (shown::count(record.evidence_ids.len())) " pieces of evidence, of which the ids alone were recorded. \
+                 Ask the question again to see what the store has now."
             }
-            @if found.evidence().next().is_none() {
-                p { "Nothing was found that the answer could rest on." }
-            } @else { (cited::list(found)) }
+        } @else {
+            (cited::list(evidence, omitted))
+            @if !left_out.is_empty() { p.muted { "Too long to be recorded: " (printable(&left_out.join(", "))) } }
         }
     }
 }

@@ -3,7 +3,6 @@
 use super::analyses::{self, Unanswered, not_permitted};
 use super::asked::{Asked, Problem};
 use super::frame::{self, Page};
-use super::lately::Kept;
 use super::query::{FORM_BYTES_MAX, Query, address};
 use super::session::{Unsent, sender};
 use super::{Dashboard, analysis, problem};
@@ -41,11 +40,6 @@ pub async fn ask(State(dashboard): State<Arc<Dashboard>>, request: Request) -> R
     if asked.role < Role::Analyst {
         return document(StatusCode::FORBIDDEN, not_permitted(), &asked);
     }
-    let Ok(_turn) = dashboard.questions.try_acquire() else {
-        let what = "other questions are being answered".to_owned();
-        let unanswered = Unanswered { what, hint: "send it again in a moment".to_owned() };
-        return document(StatusCode::TOO_MANY_REQUESTS, analyses::again(&asked, &unanswered), &asked);
-    };
     answered(&asked, sender.asker.0).await
 }
 
@@ -67,7 +61,7 @@ async fn answered(asked: &Asked, caller: String) -> Response {
         }
         Ok(answer) => {
             let id = answer.metadata.analysis_id.clone();
-            asked.dashboard.lately.put(&id, Kept { analysis: answer, is_again: false });
+            asked.dashboard.lately.put(&id, answer);
             Redirect::to(&analyses::of(&id)).into_response()
         }
         Err(AnalysisError::Answer(AnswerError::Refused(refusal))) => {

@@ -3,6 +3,7 @@
 use super::asked::Asked;
 use super::query::address;
 use super::shown;
+use crate::printable::printable;
 use maud::{Markup, html};
 use model::meaning::Unit;
 
@@ -29,7 +30,7 @@ pub struct Chart<'a> {
 pub fn drawn(metric: &str, charts: &[Chart<'_>]) -> Markup {
     html! {
         (tools())
-        div #charts.charts data-metric=(metric) { @for chart in charts { (figure(chart)) } }
+        div #charts.charts.several[charts.len() > 2] data-metric=(metric) { @for chart in charts { (figure(chart)) } }
         p.muted { (EXPLAINED) }
     }
 }
@@ -39,7 +40,7 @@ fn figure(chart: &Chart<'_>) -> Markup {
     let of_deployments: Vec<(&str, &str)> = chart
         .fields
         .iter()
-        .filter(|(name, _)| ["env", "app", "range", "colony", "service"].contains(name))
+        .filter(|(name, _)| ["env", "app", "range", "from", "to", "colony", "service"].contains(name))
         .copied()
         .collect();
     html! {
@@ -49,7 +50,7 @@ fn figure(chart: &Chart<'_>) -> Markup {
             div.chart aria-hidden="true" {}
             p.deployed {}
             details data-key={ "table " (chart.environment) } { summary { "Table of " (chart.title) }
-                div.points tabindex="0" role="group" aria-label={ "Points of " (chart.environment) } {
+                div.points tabindex="0" role="group" aria-label={ "Points of " (printable(chart.environment)) } {
                     p { a href=(of("/series")) { "All points as a page" } }
                 }
             }

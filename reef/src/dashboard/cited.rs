@@ -2,29 +2,29 @@
 
 use super::query::address;
 use super::shown;
-use crate::analysis::{Claim, Evidence, Fact, Found};
+use crate::analysis::RecordedEvidence;
 use crate::answers::page::number;
 use crate::printable::printable;
 use maud::{Markup, html};
 use model::time::TimeMs;
 
-/// The evidence of what was found.
-pub fn list(found: &Found) -> Markup {
+/// The evidence of an answer, for which so many findings were left out.
+pub fn list(evidence: &[RecordedEvidence], omitted: usize) -> Markup {
     html! {
-        @for one in found.evidence() { (piece(one)) }
+        @for one in evidence { (piece(one)) }
         p.muted { "Confidence is that of the engine, and of no model: for a pattern, the share of patterns this sure that are real." }
-        @if found.omitted > 0 {
-            p.muted { (shown::count(found.omitted)) " more findings were left out: ask about one colony, service or metric for more." }
+        @if omitted > 0 {
+            p.muted { (shown::count(omitted)) " more findings were left out: ask about one colony, service or metric for more." }
         }
     }
 }
 
-fn piece(one: &Evidence) -> Markup {
+fn piece(one: &RecordedEvidence) -> Markup {
     html! {
         article.evidence id=(one.id) {
             p { strong { (one.id) } " " (shown::sentence(&one.description)) }
             p.muted {
-                (claimed(one.claim)) " · confidence " (shown::confidence(one.confidence))
+                (claimed(&one.claim)) " · confidence " (shown::confidence(one.confidence))
                 @if !one.colony_id.is_empty() { " · " (shown::name(&one.colony_id)) }
                 @if let Some(to) = &one.complete_to { " · complete to " (shown::time(to)) }
                 @if let Some((words, to)) = rows(one) { " · " a href=(to) { (words) } }
@@ -40,8 +40,8 @@ fn piece(one: &Evidence) -> Markup {
 }
 
 /// What the engine says of the two things.
-fn claimed(claim: Claim) -> &'static str {
-    match claim.as_str() {
+fn claimed(claim: &str) -> &str {
+    match claim {
         "co_moving" => "moves together",
         "follows" => "follows beyond chance",
         "changed" => "changed beyond chance",
@@ -63,9 +63,9 @@ fn shown_value(name: &str, value: &str) -> Markup {
 }
 
 /// Where its rows are: read from its statement, which names them.
-fn rows(one: &Evidence) -> Option<(&'static str, String)> {
+fn rows(one: &RecordedEvidence) -> Option<(&'static str, String)> {
     let named = |column: &str| equal(&one.query, column).into_iter().next();
-    let value = |name: &str| one.data.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str());
+    let value = |name: &str| one.data.get(name).map(String::as_str);
     let colony = named("colony_id").unwrap_or_else(|| one.colony_id.clone());
     let text = |column: &str| named(column).unwrap_or_default();
     if let Some(id) = named("correlation_id") {
@@ -75,10 +75,7 @@ fn rows(one: &Evidence) -> Option<(&'static str, String)> {
         return Some(("the deployment", shown::deployment_address(&colony, &id)));
     }
     if named("prediction_id").is_some() {
-        // its facts name the pattern
-        let mut names = one.facts.iter().filter_map(|fact| if let Fact::Name(name) = fact { Some(name) } else { None });
-        let pattern = names.find(|name| name.starts_with("c-"));
-        return pattern.map(|id| ("the pattern that expects it", shown::pattern_address(id)));
+        return value("correlation_id").map(|id| ("the pattern that expects it", shown::pattern_address(id)));
     }
     if let Some(at) = value("timestamp") {
         return Some(("the event", shown::events_address(&colony, at)));
@@ -170,12 +167,9 @@ fn times(query: &str) -> (Option<String>, Option<String>) {
     (of(">= '").into_iter().min(), of("< '").into_iter().max())
 }
 
-/// A text of an answer in which each `[E1]` leads to its evidence.
-pub fn referring(text: &str) -> Markup {
-    let is_id = |part: &str| {
-        let digits = part.strip_prefix('E').unwrap_or_default();
-        !digits.is_empty() && digits.len() < 4 && digits.bytes().all(|byte| byte.is_ascii_digit())
-    };
+/// A text of an answer in which each `[E1]` leads to its evidence, where that is on the page.
+pub fn referring(text: &str, evidence: &[RecordedEvidence]) -> Markup {
+    let is_id = |part: &str| evidence.iter().any(|one| one.id == part);
     let mut parts: Vec<Markup> = Vec::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('[') {
@@ -198,54 +192,45 @@ pub fn referring(text: &str) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::analysis::Kind;
 
-    fn evidence(kind: Kind, query: &str, data: &[(&'static str, &str)]) -> Evidence {
-        Evidence {
+    fn evidence(query: &str, data: &[(&str, &str)]) -> RecordedEvidence {
+        RecordedEvidence {
             id: "E1".to_owned(),
-            kind,
             colony_id: "my-shop-production".to_owned(),
-            other_colony_id: None,
-            description: String::new(),
             query: query.to_owned(),
-            data: data.iter().map(|(name, value)| (*name, (*value).to_owned())).collect(),
-            facts: Vec::new(),
-            claim: Claim::Observed,
-            confidence: 0.9,
-            complete_to: None,
+            data: data.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            ..RecordedEvidence::default()
         }
     }
 
     #[test]
     fn each_kind_of_evidence_leads_to_its_rows() {
-        let of = |kind, query: &str, data: &[(&'static str, &str)]| rows(&evidence(kind, query, data)).map(|it| it.1);
-        let pattern = of(Kind::Correlation, "SELECT state FROM correlations WHERE correlation_id = 'c-1'", &[]);
+        let of = |query: &str, data: &[(&str, &str)]| rows(&evidence(query, data)).map(|it| it.1);
+        let pattern = of("SELECT state FROM correlations WHERE correlation_id = 'c-1'", &[]);
         assert_eq!(pattern.as_deref(), Some("/pattern?id=c-1"));
         let deployed = "SELECT status FROM deployment_timeline WHERE colony_id = 'it''s' AND deployment_id = 'e-3'";
-        assert_eq!(of(Kind::Event, deployed, &[]).as_deref(), Some("/deployment?id=it%27s%2Fe-3"));
+        assert_eq!(of(deployed, &[]).as_deref(), Some("/deployment?id=it%27s%2Fe-3"));
         let expected = "SELECT outcome FROM predictions WHERE prediction_id = 'p-1'";
-        let mut prediction = evidence(Kind::Event, expected, &[("outcome", "open")]);
-        assert_eq!(rows(&prediction), None);
-        prediction.facts = vec![Fact::Name("p-1".to_owned()), Fact::Name("c-1".to_owned())];
-        assert_eq!(rows(&prediction).map(|it| it.1).as_deref(), Some("/pattern?id=c-1"));
+        assert_eq!(of(expected, &[("outcome", "open")]), None);
+        assert_eq!(of(expected, &[("correlation_id", "c-1")]).as_deref(), Some("/pattern?id=c-1"));
         let happened = "SELECT timestamp FROM federated_events WHERE colony_id = 'a' AND event_id = 'x'";
         let at = [("event_type", "crash"), ("timestamp", "2024-11-13T10:45:00.000Z")];
         let expected = "/events?colony=a&from=2024-11-13T10:44:00.000Z&to=2024-11-13T10:46:00.000Z";
-        assert_eq!(of(Kind::Event, happened, &at).as_deref(), Some(expected));
+        assert_eq!(of(happened, &at).as_deref(), Some(expected));
         let counted = "SELECT count(*) FROM federated_events WHERE colony_id = 'a' AND event_type = 'crash'";
         let data = [("events", "2"), ("first_at", "2024-11-13T10:45:00.000Z"), ("last_at", "2024-11-13T10:46:00.000Z")];
         let expected = "/events?colony=a&type=crash&from=2024-11-13T10:45:00.000Z&to=2024-11-13T10:46:00.001Z";
-        assert_eq!(of(Kind::Event, counted, &data).as_deref(), Some(expected));
+        assert_eq!(of(counted, &data).as_deref(), Some(expected));
         let compared = "SELECT 1 FROM t WHERE application_name = 'shop' AND environment = 'production' AND metric_name = \
                         'latency' AND 1 = (SELECT 1 FROM t WHERE environment = 'staging')";
         let expected = "/compare?a=production&b=staging&app=shop&metric=latency";
-        assert_eq!(of(Kind::Metric, compared, &[("value_a", "1")]).as_deref(), Some(expected));
+        assert_eq!(of(compared, &[("value_a", "1")]).as_deref(), Some(expected));
         let median = "SELECT median(p95) FROM federated_metrics WHERE colony_id = 'a' AND metric_name = 'latency' AND \
                       timestamp >= '2024-11-13 08:00:00' AND timestamp < '2024-11-13 09:00:00'";
         let expected = "/series?colony=a&metric=latency&from=2024-11-13T08:00:00.000Z&to=2024-11-13T09:00:00.000Z";
-        assert_eq!(of(Kind::Metric, median, &[("before_value", "1")]).as_deref(), Some(expected));
+        assert_eq!(of(median, &[("before_value", "1")]).as_deref(), Some(expected));
         let calls = "SELECT 1 FROM service_edges WHERE colony_id = 'a' AND from_service = 'x' AND to_service = 'y'";
-        assert_eq!(of(Kind::Metric, calls, &[]).as_deref(), Some("/services?colony=a"));
+        assert_eq!(of(calls, &[]).as_deref(), Some("/services?colony=a"));
     }
 
     #[test]
@@ -260,8 +245,11 @@ mod tests {
 
     #[test]
     fn a_reference_leads_to_its_evidence_and_other_brackets_stay() {
-        let shown = referring("slower [E1, E12], [see] <b> [E] [x").into_string();
-        let expected = "slower [<a href=\"#E1\">E1</a>, <a href=\"#E12\">E12</a>], [see] &lt;b&gt; [E] [x";
+        let [first, other] = ["E1", "E12"].map(|id| RecordedEvidence { id: id.to_owned(), ..evidence("", &[]) });
+        let text = "slower [E1, E12], [see] <b> [E] [E2] [x";
+        let shown = referring(text, &[first, other]).into_string();
+        let expected = "slower [<a href=\"#E1\">E1</a>, <a href=\"#E12\">E12</a>], [see] &lt;b&gt; [E] [E2] [x";
         assert_eq!(shown, expected);
+        assert!(!referring(text, &[]).into_string().contains("<a "), "what is not on the page is no link");
     }
 }

@@ -2,8 +2,9 @@
 
 use super::asked::{Asked, Problem};
 use super::chart::{self, Chart};
-use super::frame::{Page, Pickers};
+use super::frame::Page;
 use super::graph::in_order;
+use super::sides::Sides;
 use super::{series, shown, words};
 use crate::answers::compare::{CompareQuestion, Comparison, Difference};
 use crate::answers::correlations::CorrelationsQuestion;
@@ -12,47 +13,45 @@ use crate::answers::part::{LIMIT_MAX, Part};
 use crate::answers::{AnswerError, Answered, Question, Refusal};
 use crate::report::PatternLine;
 use maud::{Markup, html};
+use model::meaning::Better;
 use model::time::HOUR_MS;
-use std::collections::BTreeSet;
 
 /// Metrics of the table.
 const ROWS_MAX: usize = 40;
 
-/// What is compared.
-struct Sides {
-    a: String,
-    b: String,
-    application: Option<String>,
-    metric: Option<String>,
-}
-
 /// The page.
 pub async fn page(asked: &Asked) -> Result<Page, Problem> {
     let environments = in_order(asked.fleet.environments());
-    let Some((usual_a, usual_b)) = usual(asked, &environments) else { return Ok(too_few(asked, &environments)) };
-    let a = asked.query.text("a").unwrap_or(usual_a);
-    let b = asked.query.text("b").unwrap_or(usual_b);
-    let application = asked.query.text("app").or_else(|| only_shared(asked, &a, &b));
-    let mut sides = Sides { a, b, application, metric: asked.query.text("metric") };
-    let pickers = pickers(asked, &environments, &sides);
-    let compared = compared(&sides, asked).await?;
-    let found = found(&sides, asked).await?;
-    if sides.metric.is_none()
-        && let Ok(comparison) = &compared
-    {
-        sides.metric = comparison.differences.first().map(|one| one.metric_name.clone());
+    let Some(mut sides) = Sides::of(asked, &environments) else { return Ok(too_few(asked, &environments)) };
+    let pickers = sides.pickers(asked, &environments);
+    let compared = compared(&sides, (sides.b.as_str(), None), asked).await?;
+    let mut beside = Vec::new();
+    if let Ok(comparison) = &compared {
+        sides.take_names(comparison);
+        if sides.metric.is_none() {
+            sides.metric = comparison.differences.first().map(|one| one.metric_name.clone());
+        }
+        beside = further(&sides, asked).await?;
     }
+    let found = found(&sides, asked).await?;
     let main = html! {
         @match &compared {
             Ok(comparison) => {
-                p.lead { (comparison.summary) }
+                p.lead { (shown::sentence(&comparison.summary)) }
+                @if !beside.is_empty() {
+                    ul { @for (environment, said) in &beside {
+                        li { (shown::sentence(said)) " – " a href=(sides.against(environment, asked)) { "all metrics that both have" } }
+                    } }
+                }
+                @for name in &sides.unknown { p.note { "No environment is called " (shown::name(name)) "." } }
+                (narrowed(asked))
                 @if asked.exact().is_some() {
                     p.note { "The charts show exactly the times that were chosen. Sentence and table are about the window of the command below." }
                 }
                 (charts(&sides, found.as_ref(), asked))
                 (table(comparison, &sides, asked))
             }
-            Err(refusal) => (shown::empty(&refusal.message, html! { (refusal.hint) })),
+            Err(refusal) => (shown::empty(&refusal.message, html! { (shown::sentence(&refusal.hint)) })),
         }
         (shown::command(&command(&sides, asked)))
     };
@@ -69,41 +68,28 @@ fn command(sides: &Sides, asked: &Asked) -> String {
     asked.command(&words)
 }
 
-/// The last two environments that share an application, or the last two; none of fewer.
-fn usual(asked: &Asked, environments: &[String]) -> Option<(String, String)> {
-    let pairs = (1..environments.len()).rev().flat_map(|b| (0..b).rev().map(move |a| (a, b)));
-    let mut pairs = pairs.map(|(a, b)| (environments[a].clone(), environments[b].clone()));
-    let last = pairs.clone().next()?;
-    Some(pairs.find(|(a, b)| only_shared(asked, a, b).is_some()).unwrap_or(last))
+/// What only a part of the page follows.
+fn narrowed(asked: &Asked) -> Markup {
+    html! {
+        @if let Some(service) = asked.query.get("service") {
+            p.note { "Only the charts are of the service " (shown::name(service)) ". Sentence and table are of all services." }
+        }
+        @if let Some(colony) = asked.query.get("colony") {
+            p.note { "Environments are compared with all of their colonies, and not only " (shown::name(colony)) "." }
+        }
+    }
 }
 
-/// The first application that both environments have, where a choice is needed.
-fn only_shared(asked: &Asked, a: &str, b: &str) -> Option<String> {
-    applications_of(a, asked).intersection(&applications_of(b, asked)).next().map(|name| (*name).clone())
-}
-
-fn applications_of<'a>(environment: &str, asked: &'a Asked) -> BTreeSet<&'a String> {
-    let colonies = asked.fleet.colonies.values().filter(|colony| colony.environment == environment);
-    colonies.map(|colony| &colony.application_name).collect()
-}
-
-fn pickers(asked: &Asked, environments: &[String], sides: &Sides) -> Markup {
-    let values = || environments.iter().map(|name| (name.clone(), name.clone())).collect::<Vec<_>>();
-    let applications: Vec<_> = asked.fleet.applications().into_iter().map(|name| (name.clone(), name)).collect();
-    let application = sides.application.clone().unwrap_or_default();
-    Pickers::of(asked)
-        .choice(("a", "Environment"), None, &sides.a, values())
-        .choice(("b", "compared with"), None, &sides.b, values())
-        .choice(("app", "Application"), None, &application, applications)
-        .range(series::USUAL)
-        .form()
-}
-
-async fn compared(sides: &Sides, asked: &Asked) -> Result<Result<Comparison, Refusal>, Problem> {
+/// The first environment compared with another one, in one metric or in all.
+async fn compared(
+    sides: &Sides,
+    (environment_b, metric): (&str, Option<String>),
+    asked: &Asked,
+) -> Result<Result<Comparison, Refusal>, Problem> {
     let question = CompareQuestion {
         environment_a: sides.a.clone(),
-        environment_b: sides.b.clone(),
-        metric: None,
+        environment_b: environment_b.to_owned(),
+        metric,
         window_ms: asked.range(series::USUAL).window_ms.map(|ms| ms.max(HOUR_MS)),
         application: sides.application.clone(),
     };
@@ -113,6 +99,19 @@ async fn compared(sides: &Sides, asked: &Asked) -> Result<Result<Comparison, Ref
         Err(AnswerError::Refused(refusal)) => Ok(Err(refusal)),
         Err(error) => Err(error.into()),
     }
+}
+
+/// How the first environment differs from those beside the second one in the metric that is drawn, or why that is not known.
+async fn further(sides: &Sides, asked: &Asked) -> Result<Vec<(String, String)>, Problem> {
+    let mut sentences = Vec::new();
+    for environment in &sides.further {
+        let said = match compared(sides, (environment.as_str(), sides.metric.clone()), asked).await? {
+            Ok(comparison) => comparison.summary,
+            Err(refusal) => refusal.message,
+        };
+        sentences.push((environment.clone(), said));
+    }
+    Ok(sentences)
 }
 
 /// The pattern whose lag the charts can be shifted by: that of the address, else the best one between both.
@@ -163,12 +162,12 @@ fn charts(sides: &Sides, found: Option<&PatternLine>, asked: &Asked) -> Markup {
                 label {
                     input #shift type="checkbox" data-seconds=(line.lag_seconds) data-source=(line.source_environment);
                     " Shift " strong { (shown::name(&line.source_environment)) } " by the found lag of " (shown::seconds(line.lag_seconds))
-                    ", so that cause and effect are below each other"
+                    ", so that what followed is below what came before"
                 }
                 " – " a href=(shown::pattern_address(&line.correlation_id)) { (words::sentence(line)) }
             }
         }
-        (chart::drawn(metric, &[of(sides.a.as_str()), of(sides.b.as_str())]))
+        (chart::drawn(metric, &sides.all().map(of).collect::<Vec<_>>()))
     }
 }
 
@@ -187,8 +186,11 @@ fn table(comparison: &Comparison, sides: &Sides, asked: &Asked) -> Markup {
                     tbody { @for one in comparison.differences.iter().take(ROWS_MAX) { (row(one, sides, asked)) } }
                 }
             }
-            p.muted { "Hours worse: of the hours in which both were observed, those in which the first of them was worse." }
-            p { (comparison.recommendation) }
+            p.muted {
+                "Hours worse: of the hours in which both were observed, those in which the first of them was worse. Where it is not \
+                 known whether more is better or worse, those in which the first was greater."
+            }
+            p { (shown::sentence(&comparison.recommendation)) }
         }
     }
 }
@@ -203,7 +205,10 @@ fn row(one: &Difference, sides: &Sides, asked: &Asked) -> Markup {
             td.number { (shown(one.value_b)) }
             td.number { @match one.percent_change { Some(percent) => (shown::percent(percent)), None => "from 0" } }
             td { @if one.significance != "info" { (shown::state(one.significance)) } }
-            td.number { (shown::count(one.hours_worse)) " of " (shown::count(one.hours)) }
+            td.number {
+                @if one.meaning.better == Better::Unknown { span.muted { "greater in " } }
+                (shown::count(one.hours_worse)) " of " (shown::count(one.hours))
+            }
         }
     }
 }

@@ -27,7 +27,7 @@ pub async fn page(asked: &Asked) -> Result<Page, Problem> {
     let affected = asked.answer(Question::Affected(AffectedQuestion { id: whole.clone() })).await?;
     let line = &answer.deployment;
     let main = html! {
-        p.lead { (answer.summary) "." }
+        p.lead { (shown::sentence(&answer.summary)) "." }
         (facts(&answer))
         section {
             h2 { "What changed" }
@@ -40,7 +40,7 @@ pub async fn page(asked: &Asked) -> Result<Page, Problem> {
         @if let Answered::Affected(affected) = affected {
             section {
                 h2 { "Neighbours" }
-                p { (affected.summary) "." }
+                p { (shown::sentence(&affected.summary)) "." }
                 (neighbours("Affected", &affected.affected))
                 (neighbours("Not affected", &affected.not_affected))
                 (neighbours("Not known", &affected.not_known))
@@ -50,7 +50,7 @@ pub async fn page(asked: &Asked) -> Result<Page, Problem> {
         (others("Other deployments of this colony at that time", &answer.overlapping))
         section {
             h2 { "What could be done" }
-            p { (answer.recommendation) }
+            p { (shown::sentence(&answer.recommendation)) }
             (shown::command(&asked.command(&format!("deployment {}", shown::quoted(&whole)))))
         }
     };

@@ -71,7 +71,7 @@ fn list(items: &[Told]) -> Markup {
             @for told in items {
                 li {
                     (outcome(told.line.outcome)) " "
-                    a href=(shown::pattern_address(&told.line.correlation_id)) { (told.summary) }
+                    a href=(shown::pattern_address(&told.line.correlation_id)) { (shown::sentence(&told.summary)) }
                 }
             }
         }
@@ -92,19 +92,19 @@ fn goodness(score: &PatternScore) -> Markup {
         @if let Some(probability) = score.probability {
             p { "When its source happens, the target is expected with " (shown::share(probability)) "." }
         }
-        @if let Some(muted) = &score.muted { p.note { "It does not predict at present: " (muted) "." } }
+        @if let Some(muted) = &score.muted { p.note { "It does not predict at present: " (shown::sentence(muted)) "." } }
         @for over in &score.scores { (over_days(over)) }
     }
 }
 
 /// What the predictions of so many days were worth.
 fn over_days(score: &Score) -> Markup {
-    let decided = score.record.hits + score.record.misses;
+    let is_undecided = score.record.hits + score.record.misses == 0;
     html! {
         p {
             "Over " (shown::count(score.days)) " days: "
-            @if decided == 0 { "no prediction was decided." } @else {
-                (shown::count(score.record.hits)) " of " (decided) " came true"
+            @if is_undecided { "no prediction was decided." } @else {
+                (shown::count(score.record.hits)) " came true, " (shown::count(score.record.misses)) " did not"
                 @if let Some(recall) = score.recall {
                     ", and " (shown::share(recall)) " of " (shown::count(score.target_count)) " targets were announced"
                 }
@@ -112,5 +112,32 @@ fn over_days(score: &Score) -> Markup {
                 "."
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::predicted::Record;
+
+    #[test]
+    fn a_score_states_numbers_of_the_json_and_no_other() {
+        let score = Score {
+            days: 30,
+            record: Record { open: 1, hits: 2, misses: 5, voids: 0 },
+            precision: None,
+            precision_low: None,
+            precision_high: None,
+            target_count: 4,
+            recall: Some(0.5),
+            brier_score: None,
+            skill: None,
+            lead_seconds_median: None,
+        };
+        let shown = over_days(&score).into_string();
+        let stated = "<data value=\"2\">2</data> came true, <data value=\"5\">5</data> did not, and ";
+        assert!(shown.contains(stated), "{shown}");
+        let none = Score { record: Record::default(), ..score };
+        assert!(over_days(&none).into_string().contains("no prediction was decided."));
     }
 }

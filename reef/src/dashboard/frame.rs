@@ -105,7 +105,7 @@ fn known(completeness: &Completeness) -> Markup {
     let chip = |colony: &ColonyCompleteness| {
         let behind = newest.zip(complete_to(colony)).map(|(newest, known)| newest - known);
         html! {
-            li class=[(colony.state != "current").then_some("behind")] title=(colony.reason) {
+            li class=[(colony.state != "current").then_some("behind")] title=(printable(&colony.reason)) {
                 span.colony { (shown::name(&colony.colony_id)) } " "
                 @if colony.state != "current" { (shown::state(colony.state)) " " }
                 @match (&colony.complete_to, behind) {
@@ -131,11 +131,12 @@ fn known(completeness: &Completeness) -> Markup {
     }
 }
 
-fn complete_to(colony: &ColonyCompleteness) -> Option<TimeMs> {
+/// Up to when a colony is known.
+pub fn complete_to(colony: &ColonyCompleteness) -> Option<TimeMs> {
     colony.complete_to.as_deref().and_then(TimeMs::parse_rfc3339)
 }
 
-/// A form of pickers. Without script its button sends it.
+/// A form of pickers. Its button sends it; the script also does, after a choice by pointer.
 pub struct Pickers<'a> {
     asked: &'a Asked,
     fields: Vec<Markup>,

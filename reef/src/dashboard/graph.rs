@@ -195,7 +195,8 @@ fn drawn_edge(edge: &Edge, from: (i32, i32), to: (i32, i32), number: i32) -> Mar
     let more = if edge.more > 0 { format!(" (and {} more between these two)", edge.more) } else { String::new() };
     let said = format!("{}: {label}{more}", printable(&line.pattern_description));
     html! {
-        a.edge.(line.state) href=(shown::pattern_address(&line.correlation_id)) aria-label=(said) {
+        a.edge.(line.state) href=(shown::pattern_address(&line.correlation_id)) aria-label=(said)
+            data-lag=(line.lag_seconds) data-confidence=(line.confidence) data-more=(edge.more) {
             title { (said) }
             path.reach d=(path) {}
             path.line d=(path) stroke-width=(width) marker-end="url(#arrow)" {}

@@ -1,12 +1,13 @@
 //! The page of the reef itself: what is received, what was refused and why, and up to when patterns are known.
 
 use super::asked::{Asked, Problem};
-use super::frame::Page;
+use super::frame::{Page, complete_to};
 use super::shown;
 use crate::answers::status::StatusQuestion;
 use crate::answers::{AnswerError, Answered, Completeness, Question};
 use crate::report::Report;
 use maud::{Markup, html};
+use model::position::Positions;
 use model::time::TimeMs;
 use pipelines::clock::CLOCK_NAME;
 use pipelines::deferred::DEFERRED_NAME;
@@ -14,6 +15,9 @@ use sinks::EVALUATED_NAME;
 
 /// Names under which a run keeps positions of its own, beside those of sources.
 const OF_RUN: [&str; 4] = ["lateness-gate", CLOCK_NAME, DEFERRED_NAME, EVALUATED_NAME];
+
+/// Parts of a source whose positions are shown.
+const PARTS_MAX: usize = 8;
 
 /// The page.
 pub async fn page(asked: &Asked) -> Result<Page, Problem> {
@@ -23,7 +27,8 @@ pub async fn page(asked: &Asked) -> Result<Page, Problem> {
     };
     let report = Report::read(asked.reader.as_ref(), "", 0).await.map_err(AnswerError::from)?;
     let positions = asked.reader.positions().await.map_err(AnswerError::from)?;
-    let names: Vec<&String> = positions.keys().filter(|name| !OF_RUN.contains(&name.as_str())).collect();
+    let read: Vec<(&String, &Positions)> =
+        positions.iter().filter(|(name, _)| !OF_RUN.contains(&name.as_str())).collect();
     let uptime = i64::try_from(status.uptime_seconds).unwrap_or(i64::MAX);
     let main = html! {
         section {
@@ -45,7 +50,7 @@ pub async fn page(asked: &Asked) -> Result<Page, Problem> {
             }
         }
         section { h2 { "Colonies" } (colonies(&status.completeness, asked)) (shown::command(&asked.command("status"))) }
-        section { h2 { "Sources" } (sources(&names)) }
+        section { h2 { "Sources" } (sources(&read)) }
         section { h2 { "Rows" } (rows(&report)) }
         section { h2 { "Refused rows" } (rejects(&report)) }
     };
@@ -66,10 +71,12 @@ fn colonies(completeness: &Completeness, asked: &Asked) -> Markup {
             html! { "Add one with " code { "coral reef add-colony COLONY-ID" } ", or name files or Kafka topics as sources." },
         );
     }
+    let newest_known = completeness.colonies.iter().filter_map(complete_to).max();
+    let behind_ms = |colony| newest_known.zip(complete_to(colony)).map(|(newest, known)| newest - known);
     html! {
         div.wide tabindex="0" role="group" aria-label="Colonies" {
             table {
-                thead { tr { th { "Colony" } th { "State" } th { "Complete to" } th { "Newest event" } th { "Newest metric" } th { "Why" } } }
+                thead { tr { th { "Colony" } th { "State" } th { "Complete to" } th { "Behind the newest" } th { "Newest event" } th { "Newest metric" } th { "Why" } } }
                 tbody {
                     @for one in &completeness.colonies {
                         @let known = asked.fleet.colonies.get(&one.colony_id);
@@ -77,6 +84,12 @@ fn colonies(completeness: &Completeness, asked: &Asked) -> Markup {
                             td { (shown::name(&one.colony_id)) }
                             td { (shown::state(one.state)) }
                             td { @match &one.complete_to { Some(to) => (shown::time(to)), None => "–" } }
+                            td {
+                                @match (&one.complete_to, behind_ms(one).filter(|ms| *ms > 0)) {
+                                    (Some(to), Some(ms)) => time datetime=(to) title=(to) { (shown::span(ms)) },
+                                    _ => "–",
+                                }
+                            }
                             td { (newest(known.and_then(|colony| colony.newest_event))) }
                             td { (newest(known.and_then(|colony| colony.newest_metric))) }
                             td.why { (shown::sentence(&one.reason)) }
@@ -92,18 +105,34 @@ fn newest(at: Option<TimeMs>) -> Markup {
     html! { @match at { Some(at) => (shown::time(&at.to_string())), None => span.muted { "none" } } }
 }
 
-/// The sources that have committed a position.
-fn sources(names: &[&String]) -> Markup {
-    if names.is_empty() {
+/// The sources that have committed a position, each with where it is.
+fn sources(read: &[(&String, &Positions)]) -> Markup {
+    if read.is_empty() {
         return shown::empty(
             "No source has committed a position.",
             html! { "Rows come from colonies, files and Kafka topics: name one in the configuration, and run the reef." },
         );
     }
     html! {
-        ul { @for name in names { li { (shown::name(name)) } } }
-        p { "Up to where each of their parts is read, in any client of the store:" }
+        div.wide tabindex="0" role="group" aria-label="Sources and their positions" {
+            table {
+                thead { tr { th { "Source" } th { "Part" } th { "Read up to" } } }
+                tbody { @for (name, positions) in read { (parts(name, positions)) } }
+            }
+        }
+        p { "All of them, in any client of the store:" }
         (shown::command("SELECT * FROM source_positions ORDER BY ALL"))
+    }
+}
+
+/// The first parts of a source.
+fn parts(name: &str, positions: &Positions) -> Markup {
+    html! {
+        @for (part, position) in positions.0.iter().take(PARTS_MAX) {
+            tr { td { (shown::name(name)) } td { code { (shown::name(part)) } } td { code { (shown::name(position)) } } }
+        }
+        @if positions.0.is_empty() { tr { td { (shown::name(name)) } td { "–" } td { "–" } } }
+        @if positions.0.len() > PARTS_MAX { tr { td { (shown::name(name)) } td colspan="2" { "and further parts" } } }
     }
 }
 

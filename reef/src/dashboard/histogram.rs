@@ -53,8 +53,9 @@ pub fn drawn(evidence: &[EvidenceLine]) -> Markup {
                 @for (place, number) in (0_i64..).zip(&bars.counts) {
                     @if *number > 0 {
                         @let height = (number * (HEIGHT - 18) / most).max(2);
-                        rect x=(place * BAR + 1) y=(HEIGHT - height) width=(BAR - 2) height=(height) rx="1" {
-                            title { (number) " from " (shown::span(bars.from_ms + place * bars.width_ms)) }
+                        @let from_ms = bars.from_ms + place * bars.width_ms;
+                        rect data-from=(from_ms) data-to=(from_ms + bars.width_ms) data-count=(number) x=(place * BAR + 1) y=(HEIGHT - height) width=(BAR - 2) height=(height) rx="1" {
+                            title { (number) " from " (shown::span(from_ms)) }
                         }
                         text x=(place * BAR + BAR / 2) y=(HEIGHT - height - 4) text-anchor="middle" { (number) }
                     }

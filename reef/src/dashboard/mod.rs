@@ -24,6 +24,7 @@
 //! | `judged` | deployments with their verdicts |
 //! | `deployment` | one deployment and its impact |
 //! | `compare` | environments side by side |
+//! | `sides` | which environments are compared |
 //! | `series` | series as a chart and as a table, and data of charts |
 //! | `chart` | what the script of charts draws from |
 //! | `services` | versions and calls |
@@ -32,7 +33,7 @@
 //! | `asking` | a question of that form |
 //! | `analysis` | one analysis |
 //! | `cited` | evidence of an analysis, with links to its rows |
-//! | `lately` | answers with their evidence, kept for a while |
+//! | `lately` | answers with what could be done, kept for a while |
 //! | `health` | the reef itself |
 //!
 //! A page asks [`crate::answers`] and nothing else, so that it has no number that `--json` lacks. HTML is made by maud,
@@ -68,6 +69,7 @@ mod series;
 mod services;
 mod session;
 mod shown;
+mod sides;
 #[cfg(test)]
 mod tests;
 mod timeline;
@@ -115,8 +117,6 @@ pub(crate) const PATHS: [&str; 16] = [
 ];
 /// Pages that are made at once; the store itself reads for two of them.
 const PAGES_AT_ONCE: usize = 4;
-/// Questions in words that are answered at once for browsers; the analyst has limits of its own.
-const QUESTIONS_AT_ONCE: usize = 2;
 /// How long a page may take, with its wait for a turn.
 const PAGE_WAIT: Duration = Duration::from_secs(20);
 
@@ -130,7 +130,6 @@ pub struct Dashboard {
     turns: Semaphore,
     judged: judged::Known,
     analyst: Arc<Analyst>,
-    questions: Semaphore,
     lately: lately::Lately,
 }
 
@@ -152,7 +151,6 @@ pub fn router((reading, scope): (Reading, Scope), analyst: Arc<Analyst>, doors: 
         turns: Semaphore::new(PAGES_AT_ONCE),
         judged: judged::Known::default(),
         analyst,
-        questions: Semaphore::new(QUESTIONS_AT_ONCE),
         lately: lately::Lately::default(),
     });
     let readable = PATHS.iter().filter(|path| !["/live", "/login"].contains(*path));

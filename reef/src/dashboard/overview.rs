@@ -10,6 +10,7 @@ use crate::answers::deployments::DeploymentsQuestion;
 use crate::answers::health::{ColonyHealth, Health, HealthQuestion};
 use crate::answers::part::Part;
 use crate::answers::{Answered, Question};
+use crate::printable::printable;
 use maud::{Markup, html};
 use std::collections::BTreeSet;
 
@@ -67,7 +68,7 @@ fn missing(health: &Health) -> Markup {
     html! {
         section.missing aria-label="What is missing" {
             h2 { "What is missing" }
-            ul { @for one in missing { li { (shown::name(&one.colony_id)) " " (shown::state(one.state)) " – " (one.reason) } } }
+            ul { @for one in missing { li { (shown::name(&one.colony_id)) " " (shown::state(one.state)) " – " (shown::sentence(&one.reason)) } } }
         }
     }
 }
@@ -109,7 +110,7 @@ fn environments(health: &Health, asked: &Asked) -> Markup {
 fn colony(one: &ColonyHealth) -> Markup {
     let title = if one.application_name.is_empty() { &one.colony_id } else { &one.application_name };
     html! {
-        span.colony title=(one.colony_id) { (shown::name(title)) }
+        span.colony title=(printable(&one.colony_id)) { (shown::name(title)) }
         " " (shown::state(&one.health))
         @for service in &one.troubled { div.trouble { (shown::name(&service.service_id)) ": " (shown::name(&service.status)) } }
     }

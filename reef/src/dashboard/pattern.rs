@@ -28,7 +28,7 @@ pub async fn page(asked: &Asked) -> Result<Page, Problem> {
             (shown::state(line.state)) " · confidence " (shown::confidence(line.confidence)) " · first seen "
             (shown::time(&line.first_observed)) ", last " (shown::time(&line.last_observed))
         }
-        @if let Some(reason) = words::reason(line) { p.note { (reason) } }
+        @if let Some(reason) = words::reason(line) { p.note { (shown::sentence(&reason)) } }
         @if let Some(until) = &line.open_until {
             @if line.open_count > 0 {
                 p.note {

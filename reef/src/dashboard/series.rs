@@ -4,10 +4,11 @@ use super::asked::{Asked, Problem};
 use super::chart::{self, Chart};
 use super::frame::{Page, Pickers};
 use super::shown;
-use crate::answers::deployments::DeploymentsQuestion;
+use crate::answers::deployments::{Order, within};
 use crate::answers::metrics::{MetricsQuestion, SeriesLine};
-use crate::answers::part::{LIMIT_MAX, Part};
-use crate::answers::{Answered, DeploymentLine, Question};
+use crate::answers::part::Part;
+use crate::answers::range::{Range, TIME_MIN};
+use crate::answers::{Answered, Question};
 use crate::rpc;
 use axum::Json;
 use axum::response::{IntoResponse, Response};
@@ -18,8 +19,8 @@ use model::meaning::Unit;
 pub const USUAL: &str = "24h";
 /// Series of a chart; more lines cannot be told apart.
 const SERIES_MAX: usize = 6;
-/// Parts of the list of deployments that are read for a chart.
-const PARTS_MAX: usize = 5;
+/// Deployments of a chart.
+const DEPLOYMENTS_MAX: usize = 1_000;
 /// Points of the table.
 const ROWS_MAX: i64 = 100;
 
@@ -46,31 +47,13 @@ pub async fn data(asked: &Asked) -> Result<Response, Problem> {
     Ok(Json(document).into_response())
 }
 
-/// The deployments of the range; the list has the newest of all first, so it is read until its parts are older.
+/// The deployments of the range, the newest first.
 async fn deployments(asked: &Asked) -> Result<Answered, Problem> {
-    let range = asked.times(USUAL)?;
-    let (mut cursor, mut found, mut parts) = (None, Vec::new(), 0);
-    loop {
-        let part = Part { limit: Some(LIMIT_MAX), cursor, skip: 0 };
-        let question = DeploymentsQuestion { filter: asked.filter(), part, ..DeploymentsQuestion::default() };
-        let Answered::Deployments(mut answer) = asked.answer(Question::Deployments(question)).await? else {
-            return Err(Problem::NoPage);
-        };
-        let listed = &mut answer.deployments;
-        parts += 1;
-        cursor = listed.next_cursor.take();
-        let is_before = listed.items.last().is_none_or(|line| range.is_none_or(|range| line.start < range.from));
-        let is_within = |line: &DeploymentLine| {
-            range.is_some_and(|range| line.start < range.to && line.end.unwrap_or(line.start) >= range.from)
-        };
-        found.extend(std::mem::take(&mut listed.items).into_iter().filter(is_within));
-        if cursor.is_none() || is_before || parts == PARTS_MAX {
-            listed.truncated = cursor.is_some() && !is_before;
-            listed.total = found.len();
-            listed.items = found;
-            return Ok(Answered::Deployments(answer));
-        }
-    }
+    // where nothing has been received, there is none
+    let range = asked.times(USUAL)?.unwrap_or(Range { from: TIME_MIN, to: TIME_MIN });
+    let choice = (Order::Time, DEPLOYMENTS_MAX);
+    let (answer, _) = within((&asked.filter(), range), choice, asked.reader.as_ref(), asked.scope()).await?;
+    Ok(Answered::Deployments(answer))
 }
 
 /// The page: a chart where all series are of one metric, and each series with its points.

@@ -12,6 +12,7 @@ use crate::answers::part::Part;
 use crate::answers::topology::{Topology, TopologyQuestion};
 use crate::answers::versions::{ServiceVersion, Versions, VersionsQuestion};
 use crate::answers::{Answered, DeploymentLine, Question};
+use crate::printable::printable;
 use maud::{Markup, html};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -135,7 +136,7 @@ fn calls(topology: &Topology) -> Markup {
     html! {
         @for colony in colonies {
             h3 { (shown::name(colony)) }
-            div.wide tabindex="0" role="group" aria-label={ "Calls in " (colony) } {
+            div.wide tabindex="0" role="group" aria-label={ "Calls in " (printable(colony)) } {
                 table {
                     thead { tr { th { "From" } th { "To" } th { "Protocol" } th.number { "Requests" } th { "Last seen" } } }
                     tbody {

@@ -133,7 +133,7 @@ pub fn state(word: &str) -> Markup {
         "candidate" | "pending" | "info" | "differs" | "restoring" | "template" | "started" => ("note", "◌"),
         _ => ("none", "–"),
     };
-    html! { span class={ "state " (class) } { span.sign aria-hidden="true" { (sign) } " " (word.replace('_', " ")) } }
+    html! { span class={ "state " (class) } { span.sign aria-hidden="true" { (sign) } " " (printable(&word.replace('_', " "))) } }
 }
 
 /// A command to copy.
@@ -145,7 +145,7 @@ pub fn command(text: &str) -> Markup {
 
 /// What a list or chart says that has nothing to show: why, and what to do.
 pub fn empty(why: &str, what_to_do: Markup) -> Markup {
-    html! { div.empty { p { strong { (why) } } p { (what_to_do) } } }
+    html! { div.empty { p { strong { (printable(why)) } } p { (what_to_do) } } }
 }
 
 /// A word as an argument of a shell command.

@@ -3,14 +3,17 @@
 
 mod access;
 mod asking;
+mod compared;
+mod deployed;
 mod numbers;
 mod parts;
+mod pictures;
 
 use super::headers::POLICY;
 use crate::analysis::Analyst;
 use crate::answers::Scope;
 use crate::api::tokens::Tokens;
-use crate::api::{Listening, Pages, Reading, Services};
+use crate::api::{Groups, Listening, Pages, Reading, Services};
 use crate::sql::SqlEngine;
 use model::clock::SystemClock;
 use model::event::{Event, Severity};
@@ -26,7 +29,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// Text of which nothing may reach a browser as more than text.
-const HOSTILE: &str = "\"'><script>alert()</script><img src=x onerror=alert()>";
+const HOSTILE: &str = "\"'><script>alert()</script><img src=x onerror=alert()>\u{202e}";
 
 /// The reef whose pages these are.
 const REEF: &str = "shop-reef-a1b2c3";
@@ -58,7 +61,8 @@ impl Opened {
             tokens.create("first", crate::access::Role::Admin).unwrap();
         }
         let listen = "127.0.0.1:0".parse().unwrap();
-        let listening = Listening { listen, require_token, tokens: file, pages: Pages::Beside };
+        let listening =
+            Listening { listen, require_token, tokens: file, pages: Pages::Beside, groups: Groups::default() };
         let scope = Scope { reef_id: REEF.to_owned(), ..Scope::default() };
         let reading = (Reading::Store(store.reader()), scope);
         let (analyst, clock) = (Arc::new(analyst), SystemClock::shared());
@@ -147,6 +151,23 @@ fn patterns_of(body: &str) -> Vec<String> {
     links.filter_map(|rest| rest.split('"').next()).map(str::to_owned).collect()
 }
 
+/// What a page shows with a character that turns text: neither values that a form sends, nor data of scripts.
+fn turned(body: &str) -> Vec<&str> {
+    let places = body.match_indices('\u{202e}').map(|(at, _)| &body[..at]);
+    let before = places.map(|text| &text[text.rfind('<').unwrap_or_default()..]);
+    let is_shown = |tag: &&str| {
+        let attribute = tag.rsplit_once("=\"").and_then(|(before, _)| before.rsplit(' ').next());
+        tag.contains('>') || attribute.is_none_or(|name| name != "value" && !name.starts_with("data-"))
+    };
+    before.filter(is_shown).collect()
+}
+
+#[test]
+fn only_text_that_is_shown_counts_as_turned() {
+    let page = "<p title=\"a\u{202e}\">b\u{202e}</p><option value=\"c\u{202e}\"><i data-x=\"d\u{202e}\">";
+    assert_eq!(turned(page), ["<p title=\"a", "<p title=\"a\u{202e}\">b"]);
+}
+
 #[tokio::test]
 async fn every_page_is_whole_strict_and_inert() {
     let store = store().await;
@@ -164,6 +185,7 @@ async fn every_page_is_whole_strict_and_inert() {
         let body = &answer.body;
         assert!(body.starts_with("<!DOCTYPE html>") && body.ends_with("</html>"), "{path}");
         assert!(!body.contains("<script>") && !body.contains("<img src=x"), "{path}: {body}");
+        assert_eq!(turned(body), Vec::<&str>::new(), "{path}");
         assert!(!body.contains(" style=") && !body.contains("<style"), "{path}");
         // the only script elements are our own files
         assert_eq!(

@@ -4,10 +4,10 @@ use super::asked::{Asked, Problem};
 use super::frame::{Page, Pickers};
 use super::judged::judged;
 use super::{lanes, shown};
+use crate::answers::DeploymentLine;
 use crate::answers::deployment::Deployment;
-use crate::answers::deployments::{DeploymentsQuestion, Order, rank};
-use crate::answers::part::{LIMIT_MAX, Part};
-use crate::answers::{Answered, DeploymentLine, Question};
+use crate::answers::deployments::{Order, rank, within};
+use crate::answers::range::{Range, TIME_MIN};
 use crate::impact::Verdict;
 use maud::{Markup, html};
 use std::sync::Arc;
@@ -16,21 +16,19 @@ use std::sync::Arc;
 const USUAL: &str = "7d";
 /// Deployments whose effect is worked out for a page.
 const JUDGED_MAX: usize = 40;
+/// Deployments of the picture.
+const DRAWN_MAX: usize = 1_000;
 
 /// The page.
 pub async fn page(asked: &Asked) -> Result<Page, Problem> {
     let by_effect = asked.query.get("order") == Some("effect");
-    let part = Part { limit: Some(LIMIT_MAX), cursor: None, skip: 0 };
-    let question = DeploymentsQuestion { filter: asked.filter(), part, ..DeploymentsQuestion::default() };
-    let Answered::Deployments(answer) = asked.answer(Question::Deployments(question)).await? else {
-        return Err(Problem::NoPage);
-    };
     let range = asked.times(USUAL)?;
-    let all = &answer.deployments;
-    let lines: Vec<&DeploymentLine> = match range {
-        Some(range) => all.items.iter().filter(|line| line.start < range.to && is_after(line, range.from)).collect(),
-        None => Vec::new(),
-    };
+    // where nothing has been received, no deployment is known either
+    let whole = range.unwrap_or(Range { from: TIME_MIN, to: TIME_MIN });
+    let choice = (if by_effect { Order::Effect } else { Order::Time }, DRAWN_MAX);
+    let (answer, known) = within((&asked.filter(), whole), choice, asked.reader.as_ref(), asked.scope()).await?;
+    let listed = &answer.deployments;
+    let lines: Vec<&DeploymentLine> = listed.items.iter().collect();
     let orders = [("time", "time"), ("effect", "effect")].map(|(value, words)| (value.to_owned(), words.to_owned()));
     let order = if by_effect { "effect" } else { "time" };
     let pickers = Pickers::of(asked)
@@ -39,13 +37,8 @@ pub async fn page(asked: &Asked) -> Result<Page, Problem> {
         .application()
         .choice(("order", "Order by"), None, order, orders)
         .form();
-    let mut first: Vec<DeploymentLine> = lines.iter().copied().cloned().collect();
-    if by_effect {
-        // of all in the range, by what is stored
-        Order::Effect.sort(&mut first);
-    }
-    first.truncate(JUDGED_MAX);
-    let effects = judged(&first, asked).await?;
+    // by effect: of all in the range, by what is stored
+    let effects = judged(&listed.items[..listed.items.len().min(JUDGED_MAX)], asked).await?;
     let verdict = |line: &DeploymentLine| {
         let of_line = |one: &&Arc<Deployment>| is_same(&one.deployment, line);
         let judged = || effects.iter().find(of_line).map(|one| one.impact.metrics.verdict.as_str().to_owned());
@@ -62,25 +55,25 @@ pub async fn page(asked: &Asked) -> Result<Page, Problem> {
                 section {
                     h2 { (if by_effect { "Deployments, the greatest effect first" } else { "Deployments, the newest first" }) }
                     (table(&effects, by_effect))
-                    @if lines.len() > JUDGED_MAX {
-                        p.muted {
-                            (if by_effect { "The " } else { "The newest " }) (shown::count(JUDGED_MAX))
-                            (if by_effect { " with the worst verdicts" } else { "" })
-                            " of the range; choose a shorter range or an environment for the others."
-                        }
-                    }
-                    @if all.truncated { p.muted { "Of the " (shown::count(all.total)) " deployments of this choice, older ones are not drawn." } }
+                    @if listed.total > JUDGED_MAX { (first_of(JUDGED_MAX, listed.total, ("in the list", by_effect))) }
+                    @if listed.truncated { (first_of(DRAWN_MAX, listed.total, ("in the picture", by_effect))) }
                 }
             },
-            _ => (empty(all.total, asked)),
+            _ => (empty(known, asked)),
         }
         (shown::command(&asked.filtered_command(if by_effect { "deployments --order effect" } else { "deployments" })))
     };
     Ok(Page { title: "Timeline".to_owned(), under: "/timeline", pickers, main, script: None })
 }
 
-fn is_after(line: &DeploymentLine, from: model::time::TimeMs) -> bool {
-    line.end.unwrap_or(line.start) >= from
+/// How many of the range are shown, and where.
+fn first_of(most: usize, total: usize, (place, by_effect): (&str, bool)) -> Markup {
+    html! {
+        p.muted {
+            "The " (shown::count(most)) (if by_effect { " with the worst verdicts" } else { " newest" }) " of " (shown::count(total))
+            " of the range are " (place) "; choose a shorter range or an environment for the others."
+        }
+    }
 }
 
 fn is_same(a: &DeploymentLine, b: &DeploymentLine) -> bool {

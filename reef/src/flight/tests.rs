@@ -11,7 +11,7 @@ use crate::access::Role;
 use crate::analysis::Analyst;
 use crate::answers::Scope;
 use crate::api::tokens::Tokens;
-use crate::api::{Listening, Pages, Reading, Services};
+use crate::api::{Groups, Listening, Pages, Reading, Services};
 use crate::sql::{Limits, SqlEngine, SqlQuestion};
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
@@ -90,7 +90,13 @@ async fn serve(store: &Store, sql: SqlEngine, require_token: bool) -> Services {
     if require_token {
         Tokens::of(&tokens, SystemClock::shared()).create("first", Role::Admin).unwrap();
     }
-    let listening = Listening { listen: "127.0.0.1:0".parse().unwrap(), require_token, tokens, pages: Pages::Closed };
+    let listening = Listening {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        require_token,
+        tokens,
+        pages: Pages::Closed,
+        groups: Groups::default(),
+    };
     let reading = (Reading::Store(Arc::clone(&store.reader)), Scope::default());
     let asked = (Arc::new(Analyst::without_model()), sql);
     Services::open_with(&listening, reading, asked, Registry::new(), SystemClock::shared()).await.unwrap()

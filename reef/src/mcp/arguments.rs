@@ -5,8 +5,8 @@ use super::moment::Moment;
 use crate::answers::Refusal;
 use crate::answers::fleet::Filter;
 use crate::answers::names::near_hint;
-use crate::answers::part::{LIMIT_MAX, Part};
-use serde_json::{Map, Value};
+use crate::answers::part::{self, LIMIT_MAX, Part};
+use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Most names in one argument.
@@ -42,9 +42,12 @@ pub(super) enum Kind {
     Limit,
     /// A time.
     Moment,
+    /// Where the next part begins.
+    Cursor,
 }
 
-const fn argument(name: &'static str, kind: Kind, about: &'static str) -> Argument {
+/// An argument of a name.
+pub(super) const fn argument(name: &'static str, kind: Kind, about: &'static str) -> Argument {
     Argument { name, kind, about }
 }
 
@@ -59,7 +62,7 @@ pub(super) const START: Argument = argument("start", Kind::Moment, "RFC 3339 or 
 pub(super) const BACK_TO: Argument = argument("start", Kind::Moment, "how far back, e.g. now-7d; default now-24h");
 pub(super) const END: Argument = argument("end", Kind::Moment, "RFC 3339 or now-1h; default: now = the newest row");
 pub(super) const LIMIT: Argument = argument("limit", Kind::Limit, "most items; default 20");
-pub(super) const CURSOR: Argument = argument("cursor", Kind::Text, "next_cursor of the result before");
+pub(super) const CURSOR: Argument = argument("cursor", Kind::Cursor, "next_cursor of the result before");
 pub(super) const METRICS: Argument = argument("metrics", Kind::Texts, "only these metric names");
 pub(super) const METRIC: Argument =
     argument("metric", Kind::Text, "latency, error_rate, throughput or a metric's name; default: all shared ones");
@@ -85,6 +88,7 @@ pub(super) const CORRELATION_ID: Argument = argument("correlation_id", Kind::Tex
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Arguments {
     given: BTreeMap<&'static str, Value>,
+    asked: String,
     cursor: Cursor,
 }
 
@@ -113,8 +117,10 @@ impl Arguments {
                 return Err(Refusal::invalid(format!("{tool} needs it"), format!("give {about}")).at(name));
             }
         }
+        let about = arguments.given.iter().filter(|(name, _)| !["limit", "cursor"].contains(*name));
+        arguments.asked = part::asked(tool, &about.collect::<BTreeMap<_, _>>());
         if let Some(text) = arguments.text("cursor") {
-            arguments.cursor = Cursor::read(&text)?;
+            arguments.cursor = Cursor::read(&text, &arguments.asked)?;
         }
         Ok(arguments)
     }
@@ -136,12 +142,9 @@ impl Arguments {
         self.moment("start")
     }
 
-    /// First and last moment; those of the cursor, if it has some.
+    /// First and last moment.
     pub(super) fn moments(&self) -> (Option<Moment>, Option<Moment>) {
-        match self.cursor.moments() {
-            Some((start, end)) => (Some(start), Some(end)),
-            None => (self.moment("start"), self.moment("end")),
-        }
+        (self.moment("start"), self.moment("end"))
     }
 
     fn moment(&self, name: &str) -> Option<Moment> {
@@ -160,12 +163,34 @@ impl Arguments {
 
     pub(super) fn part(&self) -> Part {
         let limit = self.given.get("limit").and_then(whole).and_then(|limit| usize::try_from(limit).ok());
-        Part { limit, cursor: None, skip: self.cursor.skipped }
+        let Cursor { skipped, after } = &self.cursor;
+        Part { limit, cursor: after.clone(), skip: if after.is_some() { 0 } else { *skipped } }
+    }
+
+    /// The same with at most so many items.
+    pub(super) fn limited(mut self, most: usize) -> Arguments {
+        self.given.insert(LIMIT.name, json!(most));
+        self
+    }
+
+    /// What cursors of the list are of: the tool and its arguments.
+    pub(super) fn asked(&self) -> &str {
+        &self.asked
     }
 
     /// Items before the part.
     pub(super) fn skipped(&self) -> usize {
         self.cursor.skipped
+    }
+
+    /// Items before the part, in the whole list whose items have these names.
+    pub(super) fn begin(&self, names: &[String]) -> usize {
+        let Cursor { skipped, after } = &self.cursor;
+        let Some(after) = after else { return *skipped };
+        let is_it = |place: &usize| names.get(*place) == Some(after);
+        let last = skipped.checked_sub(1).filter(is_it).or_else(|| names.iter().position(|name| name == after));
+        // the item is gone: after as many others as came before
+        last.map_or(*skipped, |last| last + 1)
     }
 }
 
@@ -176,7 +201,8 @@ impl Argument {
         let not = |what: &str| refused(format!("{what} is expected, not {}", word_of(value)), self.about.to_owned());
         match (self.kind, value) {
             (Kind::Text, Value::String(text)) => check_name(text).map_err(|refusal| refusal.at(self.name)),
-            (Kind::Text, _) => not("a text"),
+            (Kind::Cursor, Value::String(_)) => Ok(()),
+            (Kind::Text | Kind::Cursor, _) => not("a text"),
             (Kind::Texts | Kind::Two, Value::Array(items)) => {
                 if items.len() > NAMES_MAX {
                     return refused(format!("{} names are too many", items.len()), format!("give at most {NAMES_MAX}"));

@@ -2,11 +2,11 @@
 
 use super::arguments::Arguments;
 use super::asking::Told;
-use super::fit::{List, TEXT_MAX, fitted};
+use super::fit::{After, List, TEXT_MAX, cut, fitted, text_size};
 use super::tools::{Beside, Parts, Tool};
 use super::{clean, known, wording};
 use crate::answers::Refusal;
-use crate::answers::part::Listed;
+use crate::answers::part::{Listed, Part};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 
@@ -19,9 +19,9 @@ pub(super) struct Content {
     pub(super) text: String,
 }
 
-/// The content of an answer; `reason` is why it is empty.
-pub(super) fn content(list: List, told_text: &str, narrow: &str, reason: Option<String>) -> Content {
-    let mut structured = fitted(list, narrow);
+/// The content of an answer, of which so many items were wanted; `reason` is why it is empty.
+pub(super) fn content((list, wanted): (List, usize), told_text: &str, narrow: &str, reason: Option<String>) -> Content {
+    let mut structured = fitted(list, wanted, narrow);
     let notes = structured.get_mut("notes").and_then(Value::as_array_mut);
     let mut lines: Vec<String> = Vec::new();
     if let Some(notes) = notes {
@@ -31,10 +31,8 @@ pub(super) fn content(list: List, told_text: &str, narrow: &str, reason: Option<
     if let Some(cursor) = structured["next_cursor"].as_str().filter(|cursor| !cursor.is_empty()) {
         lines.push(format!("More follow: the same arguments with cursor {cursor:?}."));
     }
-    let page = clean::page(&wording::of_tools(told_text));
-    let rest: usize = lines.iter().map(|line| line.len() + 1).sum();
-    let text = shortened(&page, TEXT_MAX.saturating_sub(rest))
-        + &lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+    let lines: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let text = text_before(&clean::page(&wording::of_tools(told_text)), &lines);
     Content { structured, text }
 }
 
@@ -44,24 +42,30 @@ pub(super) fn list(tool: &Tool, arguments: &Arguments, told: &Told) -> Result<Li
         Value::Object(fields) => fields,
         _ => Map::new(),
     };
-    let cursor_of = json!({ "start_time": told.document["start_time"], "end_time": told.document["end_time"] });
-    let known = clean::value(Value::Object(known::fields(&mut document)));
+    let range = json!({ "start_time": told.document["start_time"], "end_time": told.document["end_time"] });
+    let known = known::fields(&mut document);
     let all = taken(&mut document, tool.list);
     let paging = ["total", "truncated", "next_cursor"].map(|name| document.shift_remove(name));
-    let skipped = arguments.skipped();
     let beside = tool.beside.as_ref().map(|beside| {
         let entries = taken(&mut document, beside.field);
         (beside.field, belonging(beside, &all, entries))
     });
-    let (items, total) = match tool.parts {
+    let (items, skipped, total, after) = match tool.parts {
         Parts::Question => {
-            let total = paging[0].as_ref().and_then(Value::as_u64).and_then(|total| usize::try_from(total).ok());
+            let [total, _, cursor] = &paging;
+            let total = total.as_ref().and_then(Value::as_u64).and_then(|total| usize::try_from(total).ok());
+            let skipped = arguments.skipped();
             let counted = skipped.saturating_add(all.len());
-            (all, total.unwrap_or(counted))
+            let cursor = cursor.as_ref().and_then(Value::as_str).filter(|cursor| !cursor.is_empty());
+            (all, skipped, total.unwrap_or(counted), After::Last(cursor.map(str::to_owned)))
         }
         Parts::Here => {
-            let Listed { items, total, .. } = arguments.part().of(all)?;
-            (items, total)
+            let names: Vec<String> = all.iter().map(|item| tool.name_of(item)).collect();
+            let skipped = arguments.begin(&names);
+            let part = Part { cursor: None, skip: skipped, ..arguments.part() };
+            let Listed { items, total, .. } = part.of(all)?;
+            let names = names.into_iter().skip(skipped).take(items.len()).collect();
+            (items, skipped, total, After::Each(names))
         }
     };
     Ok(List {
@@ -69,13 +73,16 @@ pub(super) fn list(tool: &Tool, arguments: &Arguments, told: &Told) -> Result<Li
         skipped,
         total,
         beside,
-        known: into_map(known),
-        rest: into_map(clean::value(Value::Object(document))),
-        cursor_of,
+        after,
+        asked: arguments.asked().to_owned(),
+        known,
+        rest: clean::value(Value::Object(document)),
+        range,
+        is_short: false,
     })
 }
 
-fn into_map(value: Value) -> Map<String, Value> {
+pub(super) fn into_map(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(fields) => fields,
         _ => Map::new(),
@@ -109,18 +116,13 @@ fn belonging(beside: &Beside, items: &[Value], entries: Vec<Value>) -> Vec<(usiz
     placed.collect()
 }
 
-/// The page up to the end of a line, with a note if there was more.
-fn shortened(page: &str, bytes_max: usize) -> String {
-    if page.len() <= bytes_max {
-        return page.to_owned();
+/// As much of a page as a text has room for before these lines, with a note if there was more.
+pub(super) fn text_before(page: &str, lines: &str) -> String {
+    let room = TEXT_MAX.saturating_sub(text_size(lines));
+    if cut(page, room).is_none() {
+        return format!("{page}{lines}");
     }
     let note = "… the rest is in the structured content.\n";
-    let mut text = String::new();
-    for line in page.split_inclusive('\n') {
-        if text.len() + line.len() + note.len() > bytes_max {
-            break;
-        }
-        text.push_str(line);
-    }
-    text + note
+    let begin = cut(page, room.saturating_sub(text_size(note))).unwrap_or(page);
+    format!("{begin}{note}{lines}")
 }

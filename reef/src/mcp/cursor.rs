@@ -1,45 +1,44 @@
-//! Cursor: where the next part of a list begins. With the range of time of the first part, so that later rows move nothing.
+//! Cursor: where the next part of a list begins: after an item, whatever is stored meanwhile. It is of one tool and its
+//! arguments.
 
-use super::moment::Moment;
 use crate::answers::Refusal;
-use model::time::TimeMs;
-use serde_json::Value;
+use crate::printable::shortened;
+
+/// Longest cursor of the RPC that is passed on: a result has a limit, and names may be longer.
+const AFTER_MAX: usize = 1_500;
+/// Longest wrong cursor that a message repeats.
+const SHOWN_MAX: usize = 60;
 
 /// A place in a list.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Cursor {
     /// Items before it.
     pub(super) skipped: usize,
-    /// The range that the list is of.
-    pub(super) range: Option<(TimeMs, TimeMs)>,
+    /// What the last of them is called; `None` where it is known by its number only.
+    pub(super) after: Option<String>,
 }
 
 impl Cursor {
-    /// The place that `text` names.
-    pub(super) fn read(text: &str) -> Result<Cursor, Refusal> {
-        let wrong = || Refusal::invalid(format!("cursor is {text:?}"), "give the next_cursor of a result").at("cursor");
-        let (skipped, range) = match text.split_once('@') {
-            None => (text, None),
-            Some((skipped, range)) => {
-                let (from, to) = range.split_once('/').ok_or_else(wrong)?;
-                let time = |text: &str| TimeMs::parse_rfc3339(text).ok_or_else(wrong);
-                (skipped, Some((time(from)?, time(to)?)))
-            }
+    /// The place that `text` names, in the list of the question `asked`.
+    pub(super) fn read(text: &str, asked: &str) -> Result<Cursor, Refusal> {
+        let wrong = || {
+            let shown = shortened(text, SHOWN_MAX);
+            Refusal::invalid(format!("cursor is {shown:?}"), "give the next_cursor of a result").at("cursor")
         };
-        Ok(Cursor { skipped: skipped.parse().map_err(|_| wrong())?, range })
-    }
-
-    /// The place after so many items of the list in `document`.
-    pub(super) fn after(skipped: usize, document: &Value) -> String {
-        match (document["start_time"].as_str(), document["end_time"].as_str()) {
-            (Some(from), Some(to)) => format!("{skipped}@{from}/{to}"),
-            _ => skipped.to_string(),
+        let (of, rest) = text.split_once('.').ok_or_else(wrong)?;
+        let (skipped, after) = rest.split_once('.').ok_or_else(wrong)?;
+        let skipped = skipped.parse().map_err(|_| wrong())?;
+        if of != asked {
+            let hint = "send the arguments that it came with, only limit may change, or send no cursor";
+            return Err(Refusal::invalid("the cursor is of another tool or of other arguments", hint).at("cursor"));
         }
+        Ok(Cursor { skipped, after: Some(after).filter(|after| !after.is_empty()).map(str::to_owned) })
     }
 
-    /// The range as moments.
-    pub(super) fn moments(&self) -> Option<(Moment, Moment)> {
-        self.range.map(|(from, to)| (Moment::At(from), Moment::At(to)))
+    /// The place as text.
+    pub(super) fn text(skipped: usize, after: Option<&str>, asked: &str) -> String {
+        let after = after.filter(|after| after.len() <= AFTER_MAX).unwrap_or_default();
+        format!("{asked}.{skipped}.{after}")
     }
 }
 
@@ -47,18 +46,18 @@ impl Cursor {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use serde_json::json;
 
     #[test]
-    fn a_cursor_is_read_as_it_was_written() {
-        let document = json!({ "start_time": "2024-11-13T12:00:00Z", "end_time": "2024-11-13T12:00:01.500Z" });
-        let cursor = Cursor::read(&Cursor::after(20, &document)).unwrap();
-        assert_eq!(cursor.skipped, 20);
-        let (from, to) = cursor.range.unwrap();
-        assert_eq!(to - from, 1_500);
-        assert_eq!(Cursor::read(&Cursor::after(7, &json!({}))).unwrap(), Cursor { skipped: 7, range: None });
-        for wrong in ["", "x", "-1", "1@", "1@a/b", "1@2024-11-13T12:00:00Z"] {
-            assert_eq!(Cursor::read(wrong).unwrap_err().field.as_deref(), Some("cursor"), "{wrong:?}");
+    fn a_cursor_is_read_as_it_was_written_and_is_of_one_question() {
+        let cursor = Cursor { skipped: 20, after: Some("5b.22".to_owned()) };
+        let text = Cursor::text(20, Some("5b.22"), "asked");
+        assert_eq!(Cursor::read(&text, "asked").unwrap(), cursor);
+        let other = Cursor::read(&text, "other").unwrap_err();
+        assert_eq!(other.message, "the cursor is of another tool or of other arguments");
+        let long = Cursor::text(7, Some(&"5".repeat(AFTER_MAX + 1)), "asked");
+        assert_eq!(Cursor::read(&long, "asked").unwrap(), Cursor { skipped: 7, after: None });
+        for wrong in ["", "x", "7", "asked", "asked.7", "asked.-1.x", "asked.x."] {
+            assert_eq!(Cursor::read(wrong, "asked").unwrap_err().field.as_deref(), Some("cursor"), "{wrong:?}");
         }
     }
 }

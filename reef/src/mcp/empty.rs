@@ -31,7 +31,7 @@ pub(super) async fn reason(tool: &Tool, arguments: &Arguments, list: &List, asks
         if let Some(service) = arguments.text("service") {
             sentences.extend(unknown_service(&service, arguments, asks).await);
         }
-        if let (Some(from), Some(to)) = (list.cursor_of["start_time"].as_str(), list.cursor_of["end_time"].as_str()) {
+        if let (Some(from), Some(to)) = (list.range["start_time"].as_str(), list.range["end_time"].as_str()) {
             sentences.push(format!("nothing fits from {from} to {to}"));
         }
         for colony in missing.iter().take(NAMED_MAX) {

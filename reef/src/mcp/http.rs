@@ -2,6 +2,7 @@
 
 use super::PATH;
 use super::asking::Asks;
+use super::groups::Groups;
 use super::server::Server;
 use axum::Router;
 use rmcp::ServerHandler;
@@ -12,9 +13,9 @@ use std::sync::Arc;
 /// Most bytes of a request: names and times.
 const REQUEST_MAX: usize = 256 * 1024;
 
-/// The route.
-pub fn router(asks: Arc<dyn Asks>) -> Router {
-    routed(Server::new(asks))
+/// The route, with the optional tools of these groups.
+pub fn router(asks: Arc<dyn Asks>, groups: Groups) -> Router {
+    routed(Server::new(asks, groups))
 }
 
 /// The route of a handler.

@@ -3,8 +3,9 @@
 //! | file | owns |
 //! |---|---|
 //! | `tools` | the tools, as one table |
-//! | `analysis` | a question in words, by its name only |
-//! | `sql` | a statement in SQL, by its name only |
+//! | `groups` | the optional tools |
+//! | `analysis` | a question in words, an optional tool |
+//! | `sql` | a statement in SQL, an optional tool |
 //! | `arguments` | arguments of a call: their names, read and refused in words |
 //! | `moment` | times as callers write them |
 //! | `cursor` | where the next part of a list begins |
@@ -21,7 +22,7 @@
 //! | `http` | the route `/mcp` |
 //! | `stdio` | standard input and output |
 //!
-//! No listed tool asks a language model, no tool changes anything, and no call depends on one before it. The library for the
+//! No tool outside the optional groups asks a language model, no tool changes anything, and no call depends on one before it. The library for the
 //! protocol, rmcp, is named in this folder only. A result has the facts of the RPC of the same name: it is the RPC's
 //! response ([`crate::rpc::document`]), with its list under `items`.
 
@@ -33,6 +34,7 @@ mod content;
 mod cursor;
 mod empty;
 mod fit;
+pub mod groups;
 pub mod http;
 mod known;
 mod moment;

@@ -7,13 +7,18 @@ use serde_json::{Map, Value, json};
 
 /// Of the arguments.
 pub(super) fn input(tool: &Tool) -> Map<String, Value> {
+    of_arguments(tool.arguments, tool.required)
+}
+
+/// Of these arguments.
+pub(super) fn of_arguments(arguments: &[Argument], required: &[&str]) -> Map<String, Value> {
     let properties: Map<String, Value> =
-        tool.arguments.iter().map(|argument| (argument.name.to_owned(), of_argument(argument))).collect();
+        arguments.iter().map(|argument| (argument.name.to_owned(), of_argument(argument))).collect();
     let mut schema = Map::new();
     schema.insert("type".to_owned(), json!("object"));
     schema.insert("properties".to_owned(), Value::Object(properties));
-    if !tool.required.is_empty() {
-        schema.insert("required".to_owned(), json!(tool.required));
+    if !required.is_empty() {
+        schema.insert("required".to_owned(), json!(required));
     }
     schema.insert("additionalProperties".to_owned(), json!(false));
     schema
@@ -21,7 +26,7 @@ pub(super) fn input(tool: &Tool) -> Map<String, Value> {
 
 fn of_argument(argument: &Argument) -> Value {
     let mut schema = match argument.kind {
-        Kind::Text | Kind::Moment => json!({ "type": "string" }),
+        Kind::Text | Kind::Moment | Kind::Cursor => json!({ "type": "string" }),
         Kind::Texts => json!({ "type": "array", "items": { "type": "string" }, "maxItems": NAMES_MAX }),
         Kind::Two => json!({ "type": "array", "items": { "type": "string" }, "minItems": 2, "maxItems": 2 }),
         Kind::OneOf(words) => json!({ "type": "string", "enum": words }),

@@ -2,7 +2,8 @@
 
 use super::asking::{Asks, Unanswered};
 use super::content::{Content, content, list};
-use super::tools::{self, TOOLS, Tool as Entry};
+use super::groups::Groups;
+use super::tools::{self, Parts, TOOLS, Tool as Entry};
 use super::{analysis, empty, refused, schema, sql};
 use crate::guarded::{Guarded, fault};
 use rmcp::model::{
@@ -35,14 +36,17 @@ const INSTRUCTIONS: &str = "Facts about colonies (one application in one environ
 pub(super) struct Server {
     asks: Arc<dyn Asks>,
     places: Arc<Semaphore>,
+    groups: Groups,
     tools: Arc<Vec<Tool>>,
 }
 
 impl Server {
-    /// Serves answers of `asks`.
-    pub(super) fn new(asks: Arc<dyn Asks>) -> Server {
-        let tools = TOOLS.iter().map(listed).collect();
-        Server { asks, places: Arc::new(Semaphore::new(CALLS_MAX)), tools: Arc::new(tools) }
+    /// Serves answers of `asks`, with the optional tools of these groups.
+    pub(super) fn new(asks: Arc<dyn Asks>, groups: Groups) -> Server {
+        let mut tools: Vec<Tool> = TOOLS.iter().map(listed).collect();
+        tools.extend(groups.analyze.then(analysis::listed));
+        tools.extend(groups.sql.then(sql::listed));
+        Server { asks, places: Arc::new(Semaphore::new(CALLS_MAX)), groups, tools: Arc::new(tools) }
     }
 
     /// The result of a call; a fault ends this call only.
@@ -50,16 +54,12 @@ impl Server {
         let (asks, places) = (Arc::clone(&self.asks), Arc::clone(&self.places));
         // dropped with the call, which aborts it
         let mut calls = JoinSet::new();
-        calls.spawn(Guarded::new(async move {
+        calls.spawn(Guarded::new(tokio::time::timeout(CALL_MAX, async move {
             let _place = places.acquire_owned().await;
-            tokio::time::timeout(CALL_MAX, called(tool, given, asks.as_ref())).await
-        }));
+            called(tool, given, asks.as_ref()).await
+        })));
         match calls.join_next().await {
-            Some(Ok(Ok(Ok(content)))) => {
-                let mut result = CallToolResult::success(vec![ContentBlock::text(content.text)]);
-                result.structured_content = Some(Value::Object(content.structured));
-                result
-            }
+            Some(Ok(Ok(Ok(content)))) => succeeded(content),
             Some(Ok(Ok(Err(unanswered)))) => failed(refused::text(&unanswered)),
             Some(Ok(Err(_))) => {
                 failed(format!("no answer within {} s; ask for less: {}", CALL_MAX.as_secs(), tool.narrow))
@@ -69,7 +69,7 @@ impl Server {
         }
     }
 
-    /// The result of a question in words.
+    /// The result of a question in words. It takes no place: a model would keep it, and the analyst has a limit of its own.
     async fn analyzed(&self, given: Map<String, Value>, context: &RequestContext<RoleServer>) -> CallToolResult {
         let who = match analysis::caller(context) {
             Ok(who) => who,
@@ -77,32 +77,32 @@ impl Server {
         };
         let asks = Arc::clone(&self.asks);
         let call = async move { analysis::called(given, &who, asks.as_ref()).await };
-        self.in_turn(analysis::NAME, call, context).await
+        self.ended(analysis::NAME, call, context).await
     }
 
     /// The result of a statement.
     async fn selected(&self, given: Map<String, Value>, context: &RequestContext<RoleServer>) -> CallToolResult {
-        let asks = Arc::clone(&self.asks);
-        self.in_turn(sql::NAME, async move { sql::called(given, asks.as_ref()).await }, context).await
+        let (asks, places) = (Arc::clone(&self.asks), Arc::clone(&self.places));
+        let call = async move {
+            let _place = places.acquire_owned().await;
+            sql::called(given, asks.as_ref()).await
+        };
+        self.ended(sql::NAME, call, context).await
     }
 
-    /// The result of a call that has its turn, and ends with its caller.
-    async fn in_turn(
+    /// The result of a call, which ends with its caller.
+    async fn ended(
         &self,
         name: &'static str,
-        call: impl Future<Output = Result<CallToolResult, Unanswered>> + Send + 'static,
+        call: impl Future<Output = Result<Content, Unanswered>> + Send + 'static,
         context: &RequestContext<RoleServer>,
     ) -> CallToolResult {
-        let places = Arc::clone(&self.places);
         // dropped with the call, which aborts it
         let mut calls = JoinSet::new();
-        calls.spawn(Guarded::new(async move {
-            let _place = places.acquire_owned().await;
-            tokio::time::timeout(CALL_MAX, call).await
-        }));
+        calls.spawn(Guarded::new(tokio::time::timeout(CALL_MAX, call)));
         tokio::select! {
             result = calls.join_next() => match result {
-                Some(Ok(Ok(Ok(result)))) => result,
+                Some(Ok(Ok(Ok(content)))) => succeeded(content),
                 Some(Ok(Ok(Err(unanswered)))) => failed(refused::text(&unanswered)),
                 Some(Ok(Err(_))) => failed(format!("no answer within {} s", CALL_MAX.as_secs())),
                 Some(Err(error)) => failed(fault(&format!("call of {name}"), &error)),
@@ -114,12 +114,21 @@ impl Server {
 }
 
 async fn called(tool: &Entry, given: Map<String, Value>, asks: &dyn Asks) -> Result<Content, Unanswered> {
-    let arguments = tool.read(given)?;
-    let question = (tool.question)(&arguments)?;
-    let told = asks.ask(arguments.text("reef").as_deref(), question).await.map_err(|error| about(tool, error))?;
-    let list = list(tool, &arguments, &told)?;
-    let reason = empty::reason(tool, &arguments, &list, asks).await;
-    Ok(content(list, &told.text, tool.narrow, reason))
+    let mut arguments = tool.read(given)?;
+    let mut wanted = 0;
+    loop {
+        let question = (tool.question)(&arguments)?;
+        let told = asks.ask(arguments.text("reef").as_deref(), question).await.map_err(|error| about(tool, error))?;
+        let mut list = list(tool, &arguments, &told)?;
+        wanted = wanted.max(list.items.len());
+        let fitting = list.fit();
+        if tool.parts == Parts::Here || fitting >= list.items.len() {
+            let reason = empty::reason(tool, &arguments, &list, asks).await;
+            return Ok(content((list, wanted), &told.text, tool.narrow, reason));
+        }
+        // a cursor of the RPC is after the last item of an answer, so this is asked for the items that fit
+        arguments = arguments.limited(fitting);
+    }
 }
 
 /// What a refusal is about that names no argument: that which the tool needs.
@@ -128,6 +137,12 @@ fn about(tool: &Entry, unanswered: Unanswered) -> Unanswered {
         (Unanswered::Refused(refusal), [needed]) if refusal.field.is_none() => refusal.at(needed).into(),
         (other, _) => other,
     }
+}
+
+fn succeeded(content: Content) -> CallToolResult {
+    let mut result = CallToolResult::success(vec![ContentBlock::text(content.text)]);
+    result.structured_content = Some(Value::Object(content.structured));
+    result
 }
 
 fn failed(text: String) -> CallToolResult {
@@ -166,6 +181,9 @@ impl ServerHandler for Server {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
+        if let Some(refusal) = self.groups.refusal(&request.name) {
+            return Err(ErrorData::invalid_params(refusal, None));
+        }
         if request.name == analysis::NAME {
             return Ok(CallToolResponse::Complete(
                 self.analyzed(request.arguments.unwrap_or_default(), &context).await,
@@ -177,7 +195,7 @@ impl ServerHandler for Server {
             ));
         }
         let Some(tool) = tools::find(&request.name) else {
-            let names: Vec<&str> = TOOLS.iter().map(|tool| tool.name).collect();
+            let names: Vec<&str> = self.tools.iter().map(|tool| &*tool.name).collect();
             let message = format!("there is no tool {:?}; there are: {}", request.name, names.join(", "));
             return Err(ErrorData::invalid_params(message, None));
         };

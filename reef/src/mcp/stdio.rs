@@ -1,6 +1,7 @@
 //! Standard input and output: one client, until it closes them.
 
 use super::asking::Asks;
+use super::groups::Groups;
 use super::server::Server;
 use model::error::one_line;
 use rmcp::ServiceExt;
@@ -16,23 +17,23 @@ pub struct StdioError {
     reason: String,
 }
 
-/// Serves the client that has started this process.
+/// Serves the client that has started this process, with the optional tools of these groups.
 ///
 /// # Errors
 /// When it does not speak the protocol.
-pub async fn serve(asks: Arc<dyn Asks>) -> Result<(), StdioError> {
+pub async fn serve(asks: Arc<dyn Asks>, groups: Groups) -> Result<(), StdioError> {
     let (reader, writer) = stdio_pipes();
-    serve_over(asks, reader, writer).await
+    serve_over(Server::new(asks, groups), reader, writer).await
 }
 
 /// The same over any pair of streams.
-pub(super) async fn serve_over<R, W>(asks: Arc<dyn Asks>, reader: R, writer: W) -> Result<(), StdioError>
+pub(super) async fn serve_over<R, W>(server: Server, reader: R, writer: W) -> Result<(), StdioError>
 where
     R: AsyncRead + Send + Unpin + 'static,
     W: AsyncWrite + Send + Unpin + 'static,
 {
     use rmcp::service::ServerInitializeError::ConnectionClosed;
-    let running = match Server::new(asks).serve((reader, writer)).await {
+    let running = match server.serve((reader, writer)).await {
         Ok(running) => running,
         // it has gone before it said anything
         Err(ConnectionClosed(_)) => return Ok(()),

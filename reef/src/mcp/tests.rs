@@ -3,9 +3,11 @@
 
 mod calls;
 mod client;
+mod cursors;
 mod faces;
 mod fixtures;
 mod limits;
 mod protocol;
 mod route;
 mod suite;
+mod waiting;

@@ -13,6 +13,7 @@ use crate::answers::deployment::DeploymentQuestion;
 use crate::answers::deployments::DeploymentsQuestion;
 use crate::answers::events::EventsQuestion;
 use crate::answers::metrics::MetricsQuestion;
+use crate::answers::part;
 use crate::answers::predictions::PredictionsQuestion;
 use crate::answers::status::StatusQuestion;
 use crate::answers::topology::TopologyQuestion;
@@ -40,6 +41,8 @@ pub(super) struct Tool {
     pub(super) list: &'static str,
     /// Fields of each item, with their types in JSON Schema.
     pub(super) item: &'static [(&'static str, &'static str)],
+    /// Fields that tell an item from the others, where the part is taken here.
+    pub(super) key: &'static [&'static str],
     /// Who takes the part of the list.
     pub(super) parts: Parts,
     /// What becomes of an item.
@@ -96,6 +99,7 @@ pub(super) static TOOLS: &[Tool] = &[
         arguments: &[REEF, LIMIT, CURSOR],
         list: "colonies",
         item: &[("colony_id", "string"), ("health", "string"), ("services", "integer")],
+        key: &["colony_id"],
         question: |_| Ok(Question::Status(StatusQuestion { run: None })),
         narrow: "reef_list_colonies takes colonies and environments",
         otherwise: "nothing has been received yet: start the reef, or add a colony",
@@ -108,6 +112,7 @@ pub(super) static TOOLS: &[Tool] = &[
         arguments: &[REEF, COLONIES, ENVIRONMENTS, APPLICATION, SERVICE, BEHIND, LIMIT, CURSOR],
         list: "services",
         item: &[("service_id", "string"), ("colony_id", "string"), ("version", "string"), ("standing", "string")],
+        key: &["application_name", "service_id", "environment", "colony_id"],
         question: |it| Ok(Question::Versions(VersionsQuestion { filter: it.filter(), behind: it.flag("behind") })),
         narrow: "name a service, colonies or environments",
         otherwise: "reef_get_topology, or reef_query_events for services that state no version",
@@ -180,6 +185,7 @@ pub(super) static TOOLS: &[Tool] = &[
         required: &["environments"],
         list: "differences",
         item: &[("metric_name", "string"), ("value_a", "number"), ("value_b", "number"), ("significance", "string")],
+        key: &["metric_name"],
         question: |it| {
             let mut two = it.texts("environments").into_iter();
             Ok(Question::Compare(CompareQuestion {
@@ -234,6 +240,7 @@ pub(super) static TOOLS: &[Tool] = &[
             ("after_value", "number"),
             ("significance", "string"),
         ],
+        key: &["metric_name"],
         question: |it| {
             let id = it.text("deployment_id").unwrap_or_default();
             Ok(Question::Deployment(DeploymentQuestion { id }))
@@ -276,6 +283,7 @@ pub(super) static TOOLS: &[Tool] = &[
         required: &["correlation_id"],
         list: "evidence",
         item: &[("source_ref", "string"), ("target_ref", "string"), ("source_timestamp", "string")],
+        key: &["source_ref", "target_ref", "source_timestamp"],
         question: |it| {
             let id = it.text("correlation_id").unwrap_or_default();
             Ok(Question::Correlation(CorrelationQuestion { id }))
@@ -312,6 +320,7 @@ pub(super) static TOOLS: &[Tool] = &[
         arguments: &[REEF, COLONIES, ENVIRONMENTS, APPLICATION, SERVICE, LIMIT, CURSOR],
         list: "services",
         item: &[("colony_id", "string"), ("service_id", "string"), ("status", "string")],
+        key: &["colony_id", "service_id"],
         beside: Some(Beside {
             field: "connections",
             entry: ["colony_id", "from_service"],
@@ -329,6 +338,12 @@ impl Tool {
     pub(super) fn read(&self, given: Map<String, Value>) -> Result<Arguments, Refusal> {
         Arguments::read(self.name, (self.arguments, self.required), given)
     }
+
+    /// A short name of an item, as cursors carry it.
+    pub(super) fn name_of(&self, item: &Value) -> String {
+        let fields: Vec<&Value> = self.key.iter().map(|name| &item[*name]).collect();
+        part::asked(self.list, &fields)
+    }
 }
 
 /// What most tools have in common.
@@ -340,6 +355,7 @@ const USUAL: Tool = Tool {
     required: &[],
     list: "",
     item: &[],
+    key: &[],
     parts: Parts::Here,
     shaped: |item| item,
     beside: None,

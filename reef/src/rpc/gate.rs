@@ -18,7 +18,8 @@ const CALLS_MAX: usize = 8;
 /// How long a call may wait for its turn.
 const TURN_WAIT: Duration = Duration::from_secs(5);
 
-/// Methods that spend tokens of a language model.
+/// Methods that spend tokens of a language model. They take no turn: a model would keep it, and the analyst has a limit of
+/// its own.
 const SPENDING: [&str; 2] = ["/coral.reef.v1.ReefLLM/Analyze", "/coral.reef.v1.ReefLLM/StreamAnalysis"];
 /// What others have asked, and what it cost.
 const RECORDED: &str = "/coral.reef.v1.ReefService/ListAnalyses";
@@ -81,7 +82,7 @@ impl Interceptor for Gate {
         permit(&request.ctx)?;
         let Some(method) = request.ctx.path().and_then(table::method) else { return next.run(request).await };
         check(method, &request.payload)?;
-        let _turn = self.turn().await?;
+        let _turn = if SPENDING.contains(&method.path) { None } else { Some(self.turn().await?) };
         let mut response = next.run(request).await?;
         response.body = whole(method, response.body)?;
         Ok(response)

@@ -84,9 +84,10 @@ impl wire::ReefLlm for Served {
         request: ServiceRequest<'_, wire::AnalyzeRequest>,
     ) -> ServiceResult<ServiceStream<wire::AnalysisChunk>> {
         let mut asked = self.asked(&context, request.to_owned_message(), true)?;
-        // what is wrong with the request is an error; what fails afterwards is in the last piece
-        asked.question.check().map_err(|it| of_refusal(&it))?;
         let reader = self.reader_within(&mut asked).await?;
-        Response::ok(pieces::stream(Arc::clone(self.analyst()), asked, (reader, self.scope().clone())))
+        // what is wrong with the request, and a limit, are errors; what fails afterwards is in the last piece
+        let admitted = self.analyst().admit(&asked).map_err(of_analysis)?;
+        let from = (reader, self.scope().clone());
+        Response::ok(pieces::stream(Arc::clone(self.analyst()), (admitted, asked), from))
     }
 }

@@ -2,7 +2,7 @@
 
 use super::convert::analysis::analysed;
 use super::{errors, wire};
-use crate::analysis::{Analysis, AnalysisError, Analyst, Asked, Piece};
+use crate::analysis::{Admitted, Analysis, AnalysisError, Analyst, Asked, Piece};
 use crate::answers::Scope;
 use crate::guarded::{Guarded, fault};
 use buffa::MessageField;
@@ -43,7 +43,7 @@ impl Drop for Filled {
 /// The pieces of an analysis.
 pub(super) fn stream(
     analyst: Arc<Analyst>,
-    asked: Asked,
+    asked: (Admitted, Asked),
     (reader, scope): (Arc<dyn StoreReader>, Scope),
 ) -> ServiceStream<wire::AnalysisChunk> {
     let (sender, received) = mpsc::channel(WAITING_MAX);
@@ -51,7 +51,7 @@ pub(super) fn stream(
         // dropped with the stream, which aborts it
         let mut answers = JoinSet::new();
         let pieces = sender.clone();
-        answers.spawn(Guarded::new(async move { fill(&analyst, &asked, (reader.as_ref(), &scope), &pieces).await }));
+        answers.spawn(Guarded::new(async move { fill(&analyst, asked, (reader.as_ref(), &scope), &pieces).await }));
         let last = match answers.join_next().await {
             Some(Ok(last)) => last,
             Some(Err(error)) => failed(&fault("question", &error)),
@@ -65,7 +65,7 @@ pub(super) fn stream(
 /// Sends the pieces; returns the last one.
 async fn fill(
     analyst: &Analyst,
-    asked: &Asked,
+    (admitted, asked): (Admitted, Asked),
     from: (&dyn StoreReader, &Scope),
     sender: &mpsc::Sender<Sent>,
 ) -> wire::AnalysisChunk {
@@ -73,7 +73,7 @@ async fn fill(
     let answered = async {
         // the channel closes with this future, so that the other one ends
         let pieces = pieces;
-        analyst.analyze(asked, from, Some(&pieces)).await
+        analyst.answer(admitted, &asked, from, Some(&pieces)).await
     };
     let passed_on = async {
         while let Some(piece) = made.recv().await {

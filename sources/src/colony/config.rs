@@ -1,6 +1,7 @@
 //! Configuration of a colony's endpoint and requests.
 
 use super::outage_log::OutageLog;
+use super::stream_read::StreamRead;
 use super::{ColonyEvents, ColonySummaries};
 use crate::SourceContext;
 use crate::backoff::BackoffConfig;
@@ -38,6 +39,8 @@ pub struct ColonySourceConfig {
     pub request_timeout: Duration,
     /// What has been logged of an outage; shared by the sources of one configuration.
     pub outage_log: OutageLog,
+    /// Whether the event stream has been read to its end; shared by the sources of one configuration.
+    pub stream_read: StreamRead,
 }
 
 impl ColonySourceConfig {
@@ -60,6 +63,7 @@ impl ColonySourceConfig {
             backoff: BackoffConfig::default(),
             request_timeout: Duration::from_secs(60),
             outage_log: OutageLog::default(),
+            stream_read: StreamRead::default(),
         }
     }
 

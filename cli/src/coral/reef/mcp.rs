@@ -11,6 +11,7 @@ use reef::access::Who;
 use reef::analysis::AnalyzeQuestion;
 use reef::answers::{self, Refusal};
 use reef::mcp::asking::{Asking, Asks, Told, Unanswered};
+use reef::mcp::groups::Groups;
 use reef::mcp::stdio;
 use reef::sql::SqlQuestion;
 use std::io::{IsTerminal, stdin};
@@ -46,7 +47,7 @@ pub fn run(args: &McpArgs, output: &Output) -> Result<(), Failure> {
         ));
     }
     let reefs = Arc::new(Reefs { usual: args.reef.clone() });
-    let served = runtime()?.block_on(stdio::serve(reefs));
+    let served = runtime()?.block_on(stdio::serve(reefs, Groups::of(&config.api.mcp_groups)));
     served.map_err(|error| {
         Failure::from_error(Exit::Failed, "mcp", &error).hint("it is started by an MCP client: see docs/mcp.md")
     })
@@ -82,6 +83,11 @@ impl Reefs {
 
     async fn told(&self, name: Option<&str>, question: &Question) -> Result<Told, Unanswered> {
         let (config, path) = self.load(name)?;
+        if let Some(group) = switched_off(question, &config) {
+            let message = format!("tools of the group {group:?} are switched off for the reef {}", config.reef_id);
+            let hint = format!("api.mcp_groups = [{group:?}] in its configuration switches them on");
+            return Err(Unanswered::Failed { message, hint });
+        }
         let response = caller::response(question, (&config, &path)).await;
         match response.map_err(|failure| unanswered(&failure))? {
             Answer::Found { document, page } => Ok(Told { document, text: page }),
@@ -110,6 +116,16 @@ impl Asks for Reefs {
 
     fn select<'a>(&'a self, reef: Option<&'a str>, about: SqlQuestion) -> Asking<'a> {
         Box::pin(async move { self.told(reef, &Question::Sql { about }).await })
+    }
+}
+
+/// The optional group of tools of which a question is, where the reef that is asked does not offer it.
+fn switched_off(question: &Question, config: &ReefConfig) -> Option<&'static str> {
+    let groups = Groups::of(&config.api.mcp_groups);
+    match question {
+        Question::Analyze { .. } if !groups.analyze => Some("analyze"),
+        Question::Sql { .. } if !groups.sql => Some("sql"),
+        _ => None,
     }
 }
 

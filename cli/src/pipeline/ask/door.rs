@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::OwnedWriteHalf;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 /// Longest question, in bytes: it may name many colonies, or be a statement whose text is escaped.
@@ -77,9 +77,8 @@ pub async fn answer_at(store: &Path, reef: RunningReef, facts: Facts) {
                 let Ok(place) = Arc::clone(&places).acquire_owned().await else { continue };
                 let (reef, facts) = (reef.clone(), facts.clone());
                 callers.spawn(async move {
-                    let _place = place;
                     // a caller that disconnects needs no response
-                    let _ = Guarded::new(serve(stream, &reef, &facts)).await;
+                    let _ = Guarded::new(serve(stream, place, &reef, &facts)).await;
                 });
             }
             Some(_) = callers.join_next() => {}
@@ -87,13 +86,19 @@ pub async fn answer_at(store: &Path, reef: RunningReef, facts: Facts) {
     }
 }
 
-async fn serve(stream: UnixStream, reef: &RunningReef, facts: &Facts) -> io::Result<()> {
+/// Answers a caller, who has a place. A question in words gives it back: a model would keep it, and the analyst has a limit
+/// of its own.
+async fn serve(stream: UnixStream, place: OwnedSemaphorePermit, reef: &RunningReef, facts: &Facts) -> io::Result<()> {
     let (from, mut to) = stream.into_split();
     let mut line = String::new();
     let mut from = BufReader::new(from.take(QUESTION_BYTES_MAX));
     tokio::time::timeout(CALLER_WAIT, from.read_line(&mut line)).await??;
     let answer = match serde_json::from_str::<Question>(&line) {
-        Ok(Question::Analyze { about, streamed }) => analyze((&about, streamed), reef, facts, &mut to).await?,
+        Ok(Question::Analyze { about, streamed }) => {
+            drop(place);
+            let answer = analyze((&about, streamed), reef, facts, &mut to).await?;
+            return written(&answer, to).await;
+        }
         Ok(Question::Sql { about }) => tokio::select! {
             answer = select(&about, reef, facts) => answer,
             // a caller that has gone: its statement ends
@@ -102,7 +107,12 @@ async fn serve(stream: UnixStream, reef: &RunningReef, facts: &Facts) -> io::Res
         Ok(question) => asked(question, reef, facts).await,
         Err(error) => Answer::Failed { message: format!("the question is not understood: {error}") },
     };
-    let mut text = serde_json::to_string(&answer)?;
+    written(&answer, to).await
+}
+
+/// Writes the answer, which ends the call.
+async fn written(answer: &Answer, mut to: OwnedWriteHalf) -> io::Result<()> {
+    let mut text = serde_json::to_string(answer)?;
     text.push('\n');
     tokio::time::timeout(CALLER_WAIT, to.write_all(text.as_bytes())).await??;
     to.shutdown().await

@@ -21,7 +21,7 @@ use model::topology::{ColonyStatus, ServiceEdge, ServiceNode};
 use pipelines::config::{Format, ReefConfig, parse};
 use pipelines::run::RunningReef;
 use reef::Rules;
-use reef::analysis::Analyst;
+use reef::analysis::{Analyst, AnalyzeQuestion};
 use reef::answers::Scope;
 use sinks::memory::MemoryStore;
 use sinks::resolve::Seen;
@@ -36,6 +36,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tokio::io::AsyncWriteExt;
 
 const RULES: Rules = Rules { correlates: true, max_lag_ms: 1, min_occurrences: 3 };
 
@@ -156,6 +157,8 @@ async fn a_plain_answer_is_that_of_the_store_without_what_the_run_says() {
 #[derive(Default)]
 struct Stuck {
     is_open: AtomicBool,
+    /// Whether it has patterns nevertheless.
+    has_patterns: bool,
 }
 
 #[async_trait]
@@ -182,7 +185,8 @@ impl StoreReader for Stuck {
     }
     async fn correlations(&self) -> Result<Vec<Correlation>, SinkError> {
         // the run itself reads them when it opens the store
-        if self.is_open.swap(true, Ordering::Relaxed) { pending().await } else { Ok(Vec::new()) }
+        let was_open = self.is_open.swap(true, Ordering::Relaxed);
+        if was_open && !self.has_patterns { pending().await } else { Ok(Vec::new()) }
     }
     async fn evidence(&self, _: &str) -> Result<Vec<Evidence>, SinkError> {
         pending().await
@@ -252,6 +256,34 @@ async fn a_caller_of_a_busy_reef_gets_an_error_after_the_time_limit() {
         assert_eq!(failure.message, "the reef is busy: its store gave no answer within 1 s");
         assert_eq!(captured.stdout(), "");
     }
+    door.abort();
+    let _ = door.await;
+}
+
+#[tokio::test]
+async fn questions_in_words_that_wait_hold_up_no_other_caller() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("r.duckdb");
+    let config = reef_at(&store);
+    let (reef, _options, mut announcer) = RunningReef::new(SystemClock::shared(), Network::plain());
+    announcer.open(Arc::new(Stuck { has_patterns: true, ..Stuck::default() })).await.unwrap();
+    let path = store.clone();
+    let door = tokio::spawn(async move { answer_at(&path, reef, facts()).await });
+    new_socket(&socket_of(&store), None).await;
+    let about = AnalyzeQuestion { question: "what happened?".to_owned(), ..AnalyzeQuestion::default() };
+    let line = serde_json::to_string(&Question::Analyze { about, streamed: false }).unwrap() + "\n";
+    let (path, _folder) = short(&socket_of(&store)).unwrap();
+    let mut waiting = Vec::new();
+    // more than there are places
+    for _ in 0..12 {
+        let mut stream = tokio::net::UnixStream::connect(&path).await.unwrap();
+        stream.write_all(line.as_bytes()).await.unwrap();
+        waiting.push(stream);
+    }
+    let show = Question::Show { id: "c-1".to_owned() };
+    let answer = caller::response(&show, (&config, Path::new("reef.yaml")));
+    let answer = tokio::time::timeout(Duration::from_secs(20), answer).await;
+    assert!(matches!(answer, Ok(Ok(Answer::Unclear { ids })) if ids.is_empty()), "it waits for questions in words");
     door.abort();
     let _ = door.await;
 }

@@ -5,15 +5,17 @@
 //! | `tokens` | numbers, durations, times, percentages, versions in a sentence |
 //! | `numbers` | whether a number follows from facts: rounding, unit changes |
 //! | `names` | names of a sentence, and whether the evidence has them |
-//! | `order` | what is said of two sides: known words, and which came first |
+//! | `order` | which of two sides came first |
+//! | `known` | the words that a sentence may have beside those of its evidence; orders |
 //! | `sides` | which of two values belongs to which of two names |
 //! | `words` | causal words, words of direction, number words, what is refused in any sentence |
 //! | `sentence` | one sentence checked |
 //!
 //! What the check does not understand it drops. Right numbers do not make a true sentence: words of direction are compared
-//! with the signs of the evidence; a denial and a cause are dropped. A sentence that names two sides has known words only: a verb of
-//! no list could say anything of them.
+//! with the signs of the evidence; a denial and a cause are dropped. A sentence has words of its evidence and of a list only:
+//! another could be a name that nothing has, a cause, or an order.
 
+mod known;
 mod names;
 mod numbers;
 mod order;

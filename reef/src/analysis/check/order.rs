@@ -1,7 +1,4 @@
-//! Order: what a sentence says between two sides of its evidence.
-//!
-//! A verb that no list has could say anything of two sides: that one beats the other, feeds it, starves it. So a sentence
-//! that names both sides has known words only, and those that say which came first are compared with the evidence.
+//! Order: which of two sides of its evidence a sentence says came first.
 
 use super::super::evidence::{Evidence, Fact};
 use super::super::words::Words;
@@ -24,146 +21,6 @@ struct Sides<'a> {
     order: Option<bool>,
 }
 
-/// Words of a sentence that names two sides, beside names of the evidence, numbers, and words of direction.
-const KNOWN: &[&str] = &[
-    "application",
-    "average",
-    "between",
-    "colonies",
-    "colony",
-    "difference",
-    "during",
-    "environment",
-    "environments",
-    "measured",
-    "a",
-    "about",
-    "after",
-    "against",
-    "also",
-    "an",
-    "and",
-    "any",
-    "approximately",
-    "are",
-    "around",
-    "as",
-    "at",
-    "be",
-    "been",
-    "before",
-    "both",
-    "by",
-    "came",
-    "come",
-    "comes",
-    "common",
-    "compared",
-    "confidence",
-    "correlation",
-    "day",
-    "days",
-    "delay",
-    "deploy",
-    "deployed",
-    "deployment",
-    "deployments",
-    "error",
-    "errors",
-    "event",
-    "events",
-    "expected",
-    "for",
-    "from",
-    "had",
-    "has",
-    "have",
-    "hour",
-    "hours",
-    "in",
-    "into",
-    "is",
-    "it",
-    "its",
-    "lag",
-    "last",
-    "latency",
-    "later",
-    "mean",
-    "median",
-    "metric",
-    "minute",
-    "minutes",
-    "move",
-    "moves",
-    "moving",
-    "ms",
-    "observed",
-    "of",
-    "on",
-    "only",
-    "or",
-    "over",
-    "pattern",
-    "per",
-    "percent",
-    "pool",
-    "preceded",
-    "precedes",
-    "prediction",
-    "probability",
-    "r",
-    "rate",
-    "release",
-    "reported",
-    "requests",
-    "s",
-    "same",
-    "score",
-    "second",
-    "seconds",
-    "seen",
-    "service",
-    "services",
-    "showed",
-    "shows",
-    "spike",
-    "spikes",
-    "than",
-    "that",
-    "the",
-    "their",
-    "then",
-    "there",
-    "this",
-    "throughput",
-    "time",
-    "times",
-    "to",
-    "together",
-    "traffic",
-    "typically",
-    "usually",
-    "utc",
-    "utilization",
-    "value",
-    "values",
-    "version",
-    "versus",
-    "vs",
-    "was",
-    "were",
-    "where",
-    "which",
-    "while",
-    "window",
-    "with",
-    "within",
-    "followed",
-    "follows",
-    "following",
-];
-
 /// Words by which what is named first came later.
 const BACKWARD: &[&str] = &["followed", "follows", "following", "after", "preceded by", "later than"];
 /// Words by which either came first.
@@ -172,9 +29,8 @@ const ORDERING: &[&str] =
 /// Words before the first and behind the last name that turn the order.
 const TURNING: &[&str] = &["before", "prior", "ahead", "until", "first", "former", "latter", "reverse", "respectively"];
 
-/// Whether what is said between the sides of each evidence follows from it; `lower` is in lower case.
+/// Whether the order that is said of the sides of each evidence follows from it; `lower` is in lower case.
 pub(super) fn agrees(lower: &str, cited: &[&Evidence]) -> bool {
-    let names = super::names::of(cited);
     cited.iter().flat_map(|one| &one.facts).filter_map(sides).all(|sides| {
         let said = mentions(lower, &sides);
         let chars: Vec<char> = lower.chars().collect();
@@ -192,11 +48,10 @@ pub(super) fn agrees(lower: &str, cited: &[&Evidence]) -> bool {
             Some(false) => outside.iter().any(|part| has_any(part, TURNING) || has_any(part, ORDERING)),
         };
         !is_turned
-            && outside.iter().all(|part| are_known(part, &names))
             && said.windows(2).all(|pair| {
                 let between = text(pair[0].to, pair[1].from);
                 let is_same = pair[0].is_first == pair[1].is_first;
-                are_known(&between, &names) && (is_same || is_in_order(&between, pair[0].is_first, sides.order))
+                is_same || is_in_order(&between, pair[0].is_first, sides.order)
             })
     })
 }
@@ -239,21 +94,6 @@ fn mentions(lower: &str, sides: &Sides<'_>) -> Vec<Said> {
     }
     said.sort_by_key(|one| one.from);
     said
-}
-
-/// Whether each word is known: one of the list, a name of the evidence, a number, a word of direction.
-fn are_known(between: &str, names: &[String]) -> bool {
-    let trimmed = |word: &'_ str| word.trim_matches(|c: char| !c.is_alphanumeric()).to_owned();
-    between.split(|c: char| c.is_whitespace() || "/()[]→←–—".contains(c)).map(trimmed).all(|word| {
-        let is_of_name =
-            || names.iter().any(|name| name.split(|c: char| !c.is_alphanumeric()).any(|part| part == word));
-        word.is_empty()
-            || word.chars().any(|c| c.is_ascii_digit())
-            || KNOWN.contains(&word.as_str())
-            || words::is_direction(&word)
-            || names.contains(&word)
-            || is_of_name()
-    })
 }
 
 /// Whether the words between say the order of the evidence.

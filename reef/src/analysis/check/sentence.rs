@@ -2,7 +2,7 @@
 
 use super::super::evidence::{Claim, Evidence, Fact};
 use super::tokens::{Token, is_time_unit, tokens};
-use super::{Sentence, names, numbers, order, sides, words};
+use super::{Sentence, known, names, numbers, order, sides, words};
 use crate::printable::is_harmful;
 
 /// Longest sentence, in characters.
@@ -31,6 +31,8 @@ pub enum Dropped {
     Direction,
     /// It says that one thing brought about another.
     Causal,
+    /// It has a word that neither its evidence nor the list of known words has.
+    Word,
     /// It was said before.
     Repeated,
     /// There are more sentences than are read.
@@ -51,24 +53,25 @@ impl Dropped {
             Dropped::Sides => "sides",
             Dropped::Direction => "direction",
             Dropped::Causal => "causal",
+            Dropped::Word => "word",
             Dropped::Repeated => "repeated",
             Dropped::TooMany => "too_many",
         }
     }
 }
 
-/// Whether a sentence follows from the evidence that it cites; `known` are the names of the store.
+/// Whether a sentence follows from the evidence that it cites; `of_store` are the names of the store.
 ///
 /// # Errors
 /// The first reason why not.
-pub fn check(sentence: &Sentence, evidence: &[&Evidence], known: &[String]) -> Result<(), Dropped> {
+pub fn check(sentence: &Sentence, evidence: &[&Evidence], of_store: &[String]) -> Result<(), Dropped> {
     let text = sentence.text.trim();
     let length = text.chars().count();
     if length == 0 || length > CHARACTERS_MAX || text.chars().any(is_harmful) || !is_readable(text) {
         return Err(Dropped::Form);
     }
     let lower = text.to_lowercase();
-    if words::is_refused(&lower) {
+    if words::is_refused(&lower) || known::is_order(&lower) {
         return Err(Dropped::Content);
     }
     if sentence.evidence.is_empty() {
@@ -90,7 +93,7 @@ pub fn check(sentence: &Sentence, evidence: &[&Evidence], known: &[String]) -> R
     if words::is_vague_in_time(&lower) {
         return Err(Dropped::Number);
     }
-    named(text, &cited, known)?;
+    named(text, &cited, of_store)?;
     counted(text, &cited)?;
     if !sides::agree(&lower, &cited) {
         return Err(Dropped::Sides);
@@ -98,7 +101,9 @@ pub fn check(sentence: &Sentence, evidence: &[&Evidence], known: &[String]) -> R
     if !order::agrees(&lower, &cited) || !is_expected(&lower, &cited) {
         return Err(Dropped::Direction);
     }
-    directed(&lower, &cited)
+    directed(&lower, &cited)?;
+    // a word of no list could name anything, blame anything, or be an order
+    if known::are_known(&lower, &cited) { Ok(()) } else { Err(Dropped::Word) }
 }
 
 /// Whether what is expected is said to be, and not to have happened; with other evidence, that may have.

@@ -3,8 +3,9 @@
 use super::super::actions::Action;
 use super::super::evidence::{Claim, Evidence, Fact, Finding, Kind, Quantity};
 use super::super::plan::Topic;
+use super::medians::{Medians, columns};
 use super::{Sources, ranked};
-use crate::answers::affected::{Affected, AffectedQuestion, Judged, Relation, affected};
+use crate::answers::affected::{Affected, AffectedQuestion, Judged, Relation, affected, summary};
 use crate::answers::{AnswerError, DeploymentLine, page};
 use crate::statement::statement;
 use model::time::{SECOND_MS, TimeMs};
@@ -37,18 +38,25 @@ pub(super) async fn find(sources: &Sources<'_>) -> Result<Vec<Finding>, AnswerEr
 
 fn finding(answer: &Affected, sources: &Sources<'_>) -> Finding {
     let look = format!("{}/{}", answer.colony_id, answer.id);
+    let lists = [&answer.affected, &answer.not_affected, &answer.not_known];
+    let is_in_scope = |one: &&Judged| sources.plan.scope.contains(&one.colony_id);
+    let counts = lists.map(|list| list.iter().filter(is_in_scope).count());
+    let summary = if counts == [0; 3] && lists.iter().any(|list| !list.is_empty()) {
+        format!("no neighbour of {} is in the colonies that are looked at", answer.service_id)
+    } else {
+        summary(&answer.service_id, counts)
+    };
     let mut finding = Finding {
         rank: ranked(sources.plan, Topic::Affected, 1.2),
         key: format!("affected {look}"),
-        title: format!("{}: {}", answer.id, answer.summary),
+        title: format!("{}: {summary}", answer.id),
         lines: Vec::new(),
-        evidence: vec![start(answer)],
+        evidence: vec![start(answer, counts)],
         advice: String::new(),
         actions: Action::look("See all neighbours", &["affected", &look]).into_iter().collect(),
     };
     for (word, neighbours) in [("affected", &answer.affected), ("not affected", &answer.not_affected)] {
-        let in_scope = neighbours.iter().filter(|one| sources.plan.scope.contains(&one.colony_id));
-        for one in in_scope.take(NEIGHBOURS_MAX) {
+        for one in neighbours.iter().filter(is_in_scope).take(NEIGHBOURS_MAX) {
             let line = format!("{} in {} is {word}: {}", one.service_id, one.colony_id, one.reason);
             finding.lines.push((line, finding.evidence.len()));
             finding.evidence.push(neighbour(one, answer, word));
@@ -58,8 +66,7 @@ fn finding(answer: &Affected, sources: &Sources<'_>) -> Finding {
 }
 
 /// The deployment itself.
-fn start(answer: &Affected) -> Evidence {
-    let counts = [answer.affected.len(), answer.not_affected.len(), answer.not_known.len()];
+fn start(answer: &Affected, counts: [usize; 3]) -> Evidence {
     let mut facts: Vec<Fact> = counts.iter().map(|count| Fact::Number(Quantity::Plain, *count as f64)).collect();
     facts.extend(Fact::names([&answer.id, &answer.colony_id, &answer.service_id]));
     facts.extend(TimeMs::parse_rfc3339(&answer.started_at).map(Fact::Time));
@@ -81,6 +88,21 @@ fn start(answer: &Affected) -> Evidence {
     }
 }
 
+/// The medians that its change is of, as further columns, and their values; none where no metric shows it.
+fn medians(one: &Judged) -> (String, Vec<(&'static str, String)>) {
+    let Some((measured, metric)) = one.measured.as_ref().zip(one.metric_name.as_ref()) else {
+        return (String::new(), Vec::new());
+    };
+    let (medians, values) = columns(&Medians {
+        names: [&one.colony_id, &one.service_id, metric],
+        moment: measured.moment,
+        look_minutes: measured.look_minutes,
+        before: measured.before_value,
+        after: measured.after_value,
+    });
+    ([", ", &medians].concat(), values)
+}
+
 fn neighbour(one: &Judged, answer: &Affected, word: &str) -> Evidence {
     let mut facts = Fact::names([
         &one.colony_id,
@@ -100,9 +122,11 @@ fn neighbour(one: &Judged, answer: &Affected, word: &str) -> Evidence {
     if let (Some(change), Some(metric)) = (one.change, &one.metric_name) {
         facts.push(Fact::Direction { of: metric.clone(), than: String::new(), greater: change > 0.0, worse: None });
     }
-    let (query, data) = match (&one.correlation_id, one.relation) {
+    let (medians, values) = medians(one);
+    let select = |names: &str, table: &str| ["SELECT DISTINCT ", names, &medians, " FROM ", table].concat();
+    let (query, mut data) = match (&one.correlation_id, one.relation) {
         (Some(id), Relation::Pattern) => (
-            statement("SELECT DISTINCT correlation_id, state FROM correlations", &[("correlation_id", id)]),
+            statement(&select("correlation_id, state", "correlations"), &[("correlation_id", id)]),
             vec![("correlation_id", id.clone()), ("state", "confirmed".to_owned())],
         ),
         (_, relation) => {
@@ -112,13 +136,14 @@ fn neighbour(one: &Judged, answer: &Affected, word: &str) -> Evidence {
             };
             (
                 statement(
-                    "SELECT DISTINCT from_service, to_service FROM service_edges",
+                    &select("from_service, to_service", "service_edges"),
                     &[("colony_id", &one.colony_id), ("from_service", ends.0), ("to_service", ends.1)],
                 ),
                 vec![("from_service", ends.0.clone()), ("to_service", ends.1.clone())],
             )
         }
     };
+    data.extend(values);
     let change = one.change.map_or(String::new(), |change| format!(", {}", page::signed_percent(change)));
     Evidence {
         id: String::new(),

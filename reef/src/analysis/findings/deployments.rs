@@ -3,13 +3,14 @@
 use super::super::actions::Action;
 use super::super::evidence::{Claim, Evidence, Fact, Finding, Kind, Quantity};
 use super::super::plan::Topic;
+use super::medians::{Medians, columns};
 use super::{Sources, Told, ranked};
 use crate::answers::deployment::{Deployment, DeploymentQuestion, Incident, deployment};
 use crate::answers::{AnswerError, DeploymentLine, page};
-use crate::impact::windows::{BEFORE_MS, WARM_UP_MS};
+use crate::impact::windows::Moment;
 use crate::impact::{Impact, MetricImpact};
 use crate::printable::printable;
-use crate::statement::{conditions, statement, within};
+use crate::statement::statement;
 use model::meaning::Better;
 use model::time::{MINUTE_MS, TimeMs, format_duration_ms};
 
@@ -73,7 +74,7 @@ fn finding(answer: &Deployment, line: &DeploymentLine, is_named: bool, sources: 
         key: format!("deployment {} {}", line.colony_id, line.deployment_id),
         title: format!("{name} was deployed to {} at {}: {verdict}", line.place(), page::time(line.start)),
         lines: vec![(format!("status {}, {}", line.status.replace('_', " "), metrics.verdict_reason), 0)],
-        evidence: vec![row(line, answer)],
+        evidence: vec![row(line, answer, sources)],
         // of what is not judged yet there is nothing to recommend
         advice: if verdict == "pending" { String::new() } else { answer.recommendation.clone() },
         actions: actions(line, verdict),
@@ -138,12 +139,24 @@ fn facts_of(line: &DeploymentLine) -> Vec<Fact> {
     facts
 }
 
+/// How many incidents followed it in the colonies that may be looked at; none where only some of all are listed, and those
+/// of other colonies are among them.
+fn followers(answer: &Deployment, sources: &Sources<'_>) -> Option<usize> {
+    let impact = &answer.impact;
+    let in_scope = impact.incidents.iter().filter(|one| sources.plan.scope.contains(&one.colony_id)).count();
+    let is_whole = sources.known.fleet.colonies.keys().all(|id| sources.plan.scope.contains(id));
+    match impact.incidents.len() == impact.incidents_total {
+        true => Some(in_scope),
+        false => is_whole.then_some(impact.incidents_total),
+    }
+}
+
 /// Its row of the timeline.
-fn row(line: &DeploymentLine, answer: &Deployment) -> Evidence {
+fn row(line: &DeploymentLine, answer: &Deployment, sources: &Sources<'_>) -> Evidence {
     let mut facts = facts_of(line);
     let impact = &answer.impact;
     facts.extend(Fact::names([&line.from_version, &page::short_version(&line.from_version)]));
-    facts.push(Fact::Number(Quantity::Plain, impact.incidents_total as f64));
+    facts.extend(followers(answer, sources).map(|count| Fact::Number(Quantity::Plain, count as f64)));
     facts.extend(Fact::names([impact.metrics.verdict.as_str(), &line.status]));
     facts.extend(
         impact.metrics.look_minutes.map(|minutes| Fact::Number(Quantity::Milliseconds, (minutes * MINUTE_MS) as f64)),
@@ -213,7 +226,15 @@ fn changed(change: &MetricImpact, line: &DeploymentLine, metrics: &Impact) -> Ev
             Better::Unknown => None,
         },
     });
-    let look_ms = metrics.look_minutes.unwrap_or(0) * MINUTE_MS;
+    let look_minutes = metrics.look_minutes.unwrap_or(0);
+    let look_ms = look_minutes * MINUTE_MS;
+    let (medians, data) = columns(&Medians {
+        names: [&line.colony_id, &change.service_id, &change.metric_name],
+        moment: Moment { start: line.start, end: line.end.unwrap_or(line.start) },
+        look_minutes,
+        before: change.before_value,
+        after: change.adjusted_for.is_empty().then_some(change.after_value),
+    });
     facts.push(Fact::Number(Quantity::Milliseconds, look_ms as f64));
     Evidence {
         id: String::new(),
@@ -228,43 +249,12 @@ fn changed(change: &MetricImpact, line: &DeploymentLine, metrics: &Impact) -> Ev
             line.deployment_id,
             shown(change)
         ),
-        query: medians(change, line, look_ms),
-        data: data(change),
+        query: ["SELECT ", &medians].concat(),
+        data,
         facts,
         claim: Claim::Changed,
         confidence: (1.0 - change.q_value).clamp(0.0, 0.999),
         complete_to: None,
-    }
-}
-
-/// The values that the rows alone give: the median after only where nothing was taken off it.
-fn data(change: &MetricImpact) -> Vec<(&'static str, String)> {
-    let before = ("before_value", change.before_value.to_string());
-    match change.adjusted_for.is_empty() {
-        true => vec![before, ("after_value", change.after_value.to_string())],
-        false => vec![before],
-    }
-}
-
-/// The medians of the windows before and after it.
-fn medians(change: &MetricImpact, line: &DeploymentLine, look_ms: i64) -> String {
-    let equal = [
-        ("colony_id", line.colony_id.as_str()),
-        ("service_id", change.service_id.as_str()),
-        ("metric_name", change.metric_name.as_str()),
-    ];
-    let median = |from: TimeMs, to: TimeMs, name: &str| {
-        let condition = [conditions(&equal), " AND ".to_owned(), within("timestamp", from, to)].concat();
-        ["(SELECT median(coalesce(p95, mean)) FROM federated_metrics WHERE ", &condition, ") AS ", name].concat()
-    };
-    let end = line.end.unwrap_or(line.start);
-    let before = median(line.start - BEFORE_MS.0, line.start - BEFORE_MS.1, "before_value");
-    match change.adjusted_for.is_empty() {
-        true => {
-            let after = median(end + WARM_UP_MS, end + look_ms, "after_value");
-            ["SELECT ", &before, ", ", &after].concat()
-        }
-        false => ["SELECT ", &before].concat(),
     }
 }
 

@@ -5,6 +5,7 @@
 //! | `compare` | metrics of two environments side by side |
 //! | `deployments` | what was deployed, what it did, what followed |
 //! | `incidents` | events counted |
+//! | `medians` | a metric before and after a moment |
 //! | `ends` | the two ends of a pattern or a prediction |
 //! | `patterns` | what follows what |
 //! | `predictions` | what is expected next |
@@ -18,6 +19,7 @@ mod deployments;
 mod ends;
 mod health;
 mod incidents;
+mod medians;
 mod patterns;
 mod predictions;
 mod promotion;

@@ -1,7 +1,7 @@
 //! Confirmed patterns as findings: what follows what, how often, after how long.
 
 use super::super::actions::Action;
-use super::super::evidence::{Claim, Evidence, Fact, Finding, Quantity};
+use super::super::evidence::{Claim, Evidence, Fact, Finding, Quantity, SHARE_MAX};
 use super::super::plan::Topic;
 use super::ends::Ends;
 use super::{Sources, Told, ranked};
@@ -86,7 +86,7 @@ fn claim(line: &PatternLine) -> Claim {
 
 /// Rounded down: never certain.
 fn shown_confidence(line: &PatternLine) -> f64 {
-    (line.confidence * 100.0).floor() / 100.0
+    (line.confidence.min(SHARE_MAX) * 100.0).floor() / 100.0
 }
 
 fn times(line: &PatternLine) -> String {
@@ -124,11 +124,9 @@ fn evidence(line: &PatternLine, claim: Claim) -> Evidence {
         Fact::Number(Quantity::Plain, f64::from(line.occurrence_count)),
         Fact::Number(Quantity::Plain, line.correlation_score),
         Fact::Number(Quantity::Plain, line.coefficient),
-        Fact::Number(Quantity::Plain, line.confidence),
-        Fact::Number(Quantity::Plain, shown_confidence(line)),
         Fact::Number(Quantity::Percent, line.correlation_score * 100.0),
-        Fact::Number(Quantity::Percent, line.confidence * 100.0),
     ];
+    facts.extend([line.confidence, shown_confidence(line)].into_iter().flat_map(Fact::share));
     let moments = [&line.first_observed, &line.last_observed, &line.source_timestamp, &line.target_timestamp];
     facts.extend(moments.into_iter().filter_map(|time| TimeMs::parse_rfc3339(time)).map(Fact::Time));
     facts.push(Fact::Name(line.correlation_id.clone()));

@@ -1,7 +1,7 @@
 //! Open predictions as findings: what is expected, when, how probable it is, and how good the pattern was at it before.
 
 use super::super::actions::Action;
-use super::super::evidence::{Claim, Evidence, Fact, Finding, Kind, Quantity};
+use super::super::evidence::{Claim, Evidence, Fact, Finding, Kind, Quantity, SHARE_MAX};
 use super::super::plan::Topic;
 use super::ends::Ends;
 use super::{Sources, Told, ranked};
@@ -72,8 +72,9 @@ fn finding(line: &PredictionLine, answer: &Predictions, sources: &Sources<'_>) -
     }
 }
 
+/// Never certain.
 fn whole_percent(share: f64) -> f64 {
-    (share * 100.0).round()
+    (share.min(SHARE_MAX) * 100.0).round()
 }
 
 /// How earlier predictions of the pattern came out; none where none has.
@@ -102,9 +103,8 @@ fn expected(line: &PredictionLine) -> Evidence {
     let mut facts: Vec<Fact> = [times.issued, times.from, times.to].into_iter().map(Fact::Time).collect();
     let spans = [times.from - times.issued, times.to - times.issued, times.to - times.from];
     facts.extend(spans.into_iter().map(|ms| Fact::Number(Quantity::Milliseconds, ms as f64)));
-    facts.extend([line.probability, line.chance_level].map(|share| Fact::Number(Quantity::Plain, share)));
-    let percent = [line.probability * 100.0, whole_percent(line.probability)];
-    facts.extend(percent.map(|percent| Fact::Number(Quantity::Percent, percent)));
+    facts.extend(Fact::share(line.probability));
+    facts.push(Fact::Number(Quantity::Plain, line.chance_level));
     let ends = Ends::of_prediction(line);
     facts.extend(names(line, &ends));
     facts.push(ends.order(true));
@@ -120,7 +120,7 @@ fn expected(line: &PredictionLine) -> Evidence {
             line.correlation_id
         ),
         query: statement(
-            "SELECT DISTINCT outcome, expected_from, expected_to, probability FROM predictions",
+            "SELECT DISTINCT outcome, expected_from, expected_to, probability, correlation_id FROM predictions",
             &[("prediction_id", &line.prediction_id)],
         ),
         data: vec![
@@ -128,6 +128,7 @@ fn expected(line: &PredictionLine) -> Evidence {
             ("expected_from", line.expected_from.clone()),
             ("expected_to", line.expected_to.clone()),
             ("probability", line.probability.to_string()),
+            ("correlation_id", line.correlation_id.clone()),
         ],
         facts,
         claim: Claim::Expected,
@@ -213,5 +214,16 @@ fn nothing(sources: &Sources<'_>) -> Finding {
         evidence: vec![evidence],
         advice: String::new(),
         actions: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prediction_is_never_certain() {
+        let shown = [0.004, 0.5, 0.864, 0.989, 0.996, 1.0].map(|share| format!("{}%", whole_percent(share)));
+        assert_eq!(shown, ["0%", "50%", "86%", "99%", "99%", "99%"]);
     }
 }

@@ -122,6 +122,16 @@ fn finding(answer: &Gate, line: &DeploymentLine, sources: &Sources<'_>) -> Findi
         complete_to: None,
     };
     let id = format!("{}/{}", line.colony_id, line.deployment_id);
+    let version = format!("{}@{}", answer.service_id, answer.version);
+    let mut judge: Vec<&str> = vec!["gate", version.as_str(), "--from", from.as_str(), "--to", to.as_str()];
+    if !answer.application_name.is_empty() {
+        judge.extend(["--app", answer.application_name.as_str()]);
+    }
+    let looks = [
+        // what is expected is worked out of many rows, and has no statement
+        Action::look(format!("See what {name} is expected to change in {to}"), &judge),
+        Action::look(format!("See what {name} did in {from}"), &["deployment", &id]),
+    ];
     Finding {
         // before all findings of other kinds: it is what the question asks for
         rank: ranked(sources.plan, Topic::Promotion, 2.0),
@@ -130,6 +140,6 @@ fn finding(answer: &Gate, line: &DeploymentLine, sources: &Sources<'_>) -> Findi
         lines,
         evidence: vec![evidence],
         advice: String::new(),
-        actions: Action::look(format!("See what {name} did in {from}"), &["deployment", &id]).into_iter().collect(),
+        actions: looks.into_iter().flatten().collect(),
     }
 }

@@ -31,12 +31,7 @@ pub(super) fn read(line: &str, making: &mut Making) -> Result<(), Fault> {
         }
         "message_delta" => {
             usage(&event["usage"], making);
-            match event["delta"]["stop_reason"].as_str() {
-                Some("refusal") => making.stopped = Some(Fault::Declined),
-                Some("tool_use") => making.stopped = Some(Fault::ToolCall),
-                Some("max_tokens" | "model_context_window_exceeded") => making.stopped = Some(Fault::TooLong),
-                _ => {}
-            }
+            stop(&event["delta"]["stop_reason"], making);
         }
         "message_stop" => making.is_ended = true,
         "error" => return Err(Fault::Midway(message(line.as_bytes()))),
@@ -57,11 +52,19 @@ fn whole(event: &Value, making: &mut Making) -> Result<(), Fault> {
             _ => {}
         }
     }
-    if event["stop_reason"] == "refusal" {
-        making.stopped = Some(Fault::Declined);
-    }
+    stop(&event["stop_reason"], making);
     making.is_ended = true;
     Ok(())
+}
+
+/// Why the model stopped, where that is a fault.
+fn stop(reason: &Value, making: &mut Making) {
+    match reason.as_str() {
+        Some("refusal") => making.stopped = Some(Fault::Declined),
+        Some("tool_use") => making.stopped = Some(Fault::ToolCall),
+        Some("max_tokens" | "model_context_window_exceeded") => making.stopped = Some(Fault::TooLong),
+        _ => {}
+    }
 }
 
 /// Counts are those so far; tokens of the cache are tokens too.

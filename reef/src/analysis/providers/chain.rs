@@ -54,8 +54,8 @@ impl Chain {
         self.providers.iter().map(Provider::name).collect::<Vec<_>>().join(", else ")
     }
 
-    /// Asks until one replies, at most for `wait`.
-    pub async fn ask(&self, ask: &Ask, wait: Duration) -> Replied {
+    /// Asks until one replies, at most for `wait`, and as long as one more try may begin.
+    pub async fn ask(&self, ask: &Ask, wait: Duration, may_begin: &(dyn Fn() -> bool + Sync)) -> Replied {
         let until = Instant::now() + wait;
         let mut replied = Replied::default();
         for (place, provider) in self.providers.iter().enumerate() {
@@ -64,7 +64,7 @@ impl Chain {
             let mut pause = PAUSE;
             for _ in 0..TRIES_MAX {
                 let left = until.saturating_duration_since(Instant::now());
-                if left < TRY_MIN {
+                if left < TRY_MIN || !may_begin() {
                     return replied;
                 }
                 let mut outcome = provider.call(ask, (left / providers_left).min(self.timeout)).await;

@@ -68,7 +68,7 @@ impl Fault {
     pub fn may_pass(&self) -> bool {
         match self {
             Fault::Connect(_) | Fault::Cut | Fault::Midway(_) => true,
-            Fault::Status { status, .. } => matches!(status, 408 | 429 | 500 | 502 | 503 | 504 | 529),
+            Fault::Status { status, .. } => matches!(status, 408 | 429 | 500..=599),
             _ => false,
         }
     }

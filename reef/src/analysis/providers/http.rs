@@ -4,7 +4,7 @@ use super::fault::Fault;
 use crate::printable::shortened;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, DATE, HeaderName, RETRY_AFTER};
-use http::{HeaderValue, Method, Request};
+use http::{HeaderValue, Method, Request, Uri};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -38,6 +38,13 @@ fn client() -> &'static HttpClient {
         let connector = HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().build();
         Client::builder(TokioExecutor::new()).build(connector)
     })
+}
+
+/// The host that a request to this address reaches, without brackets; none of what is no address, or has a user in it.
+pub(super) fn host_of(url: &str) -> Option<String> {
+    let uri: Uri = url.parse().ok()?;
+    let authority = uri.authority().filter(|authority| !authority.as_str().contains('@'))?;
+    Some(authority.host().trim_start_matches('[').trim_end_matches(']').to_owned())
 }
 
 /// Sends JSON; a response that is no success is a fault.

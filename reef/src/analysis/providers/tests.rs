@@ -204,6 +204,8 @@ fn ask() -> Ask {
 }
 
 const WAIT: Duration = Duration::from_secs(20);
+/// Any number of tries may begin.
+const ALWAYS: fn() -> bool = || true;
 
 async fn fault(protocol: Protocol, say: Say) -> (Fault, Reply) {
     let fake = Fake::of(vec![say]).await;
@@ -256,7 +258,7 @@ async fn faults_are_told_apart() {
         let huge = Say::Stream(vec![vec![b'x'; http::BYTES_MAX + 1]]);
         assert_eq!(fault(protocol, huge).await.0, Fault::TooLarge);
         for (status, may_pass) in
-            [(429, true), (529, true), (500, true), (503, true), (401, false), (404, false), (400, false)]
+            [(429, true), (529, true), (500, true), (503, true), (520, true), (401, false), (404, false), (400, false)]
         {
             let body = json!({ "error": { "message": "no\u{1b}[2J luck" } }).to_string();
             let (fault, _) = fault(protocol, Say::Status(status, &[("retry-after", "7")], body)).await;
@@ -293,6 +295,14 @@ async fn a_model_that_stops_for_another_reason_gives_no_reply() {
         assert_eq!(fault, expected);
         assert_eq!(reply.output_tokens, Some(30), "the tokens of a reply that failed cost money too");
     }
+    // a server that does not stream
+    for (stop, expected) in
+        [("max_tokens", Fault::TooLong), ("refusal", Fault::Declined), ("tool_use", Fault::ToolCall)]
+    {
+        let whole = json!({ "type": "message", "content": [{ "type": "text", "text": "text" }], "stop_reason": stop });
+        let said = Say::Stream(vec![format!("data: {whole}\n\n").into_bytes()]);
+        assert_eq!(fault(Protocol::Anthropic, said).await.0, expected);
+    }
     let tool = json!({ "choices": [{ "delta": { "tool_calls": [{ "index": 0 }] } }] });
     assert_eq!(
         fault(Protocol::OpenAi, Say::Stream(vec![format!("data: {tool}\n\ndata: [DONE]\n\n").into_bytes()])).await.0,
@@ -315,18 +325,26 @@ async fn a_chain_asks_again_then_falls_back() {
     let good = Say::Stream(said(Protocol::Anthropic, "fine", "end_turn"));
     let first = Fake::of(vec![overloaded(529), overloaded(429), good]).await;
     let chain = Chain { providers: vec![provider(Protocol::Anthropic, &first)], timeout: WAIT };
-    let replied = chain.ask(&ask(), WAIT).await;
+    let replied = chain.ask(&ask(), WAIT, &ALWAYS).await;
     assert_eq!(
         replied.reply.as_ref().map(|(name, reply)| (name.as_str(), reply.text.as_str())),
         Some(("anthropic:m1", "fine"))
     );
     assert_eq!((replied.attempts.len(), replied.tokens()), (3, (120, 30)));
 
+    // what may be used today is enough for a try and no other one
+    let first = Fake::of(vec![overloaded(529)]).await;
+    let left = std::sync::atomic::AtomicU32::new(1);
+    let is_left = || left.fetch_sub(1, std::sync::atomic::Ordering::Relaxed) == 1;
+    let chain = Chain { providers: vec![provider(Protocol::Anthropic, &first)], timeout: WAIT };
+    let replied = chain.ask(&ask(), WAIT, &is_left).await;
+    assert_eq!((replied.attempts.len(), first.requests().len()), (1, 1));
+
     // a wrong key is not tried again
     let wrong = Fake::of(vec![Say::Status(401, &[], json!({ "error": { "message": "bad key" } }).to_string())]).await;
     let second = Fake::of(vec![Say::Stream(said(Protocol::OpenAi, "second", "stop"))]).await;
     let providers = vec![provider(Protocol::Anthropic, &wrong), provider(Protocol::OpenAi, &second)];
-    let replied = Chain { providers: providers.clone(), timeout: WAIT }.ask(&ask(), WAIT).await;
+    let replied = Chain { providers: providers.clone(), timeout: WAIT }.ask(&ask(), WAIT, &ALWAYS).await;
     assert_eq!(replied.reply.map(|(name, _)| name).as_deref(), Some("openai:m1"));
     assert_eq!((wrong.requests().len(), second.requests().len()), (1, 1));
 
@@ -336,12 +354,12 @@ async fn a_chain_asks_again_then_falls_back() {
     let good = Say::Stream(said(Protocol::OpenAi, "fine", "stop"));
     let later = Fake::of(vec![Say::Status(503, dated, String::new()), good]).await;
     let chain = Chain { providers: vec![provider(Protocol::OpenAi, &later)], timeout: WAIT };
-    assert!(chain.ask(&ask(), WAIT).await.reply.is_some() && later.requests().len() == 2);
+    assert!(chain.ask(&ask(), WAIT, &ALWAYS).await.reply.is_some() && later.requests().len() == 2);
 
     // one that wants to be asked in an hour is not waited for
     let later = Fake::of(vec![Say::Status(429, &[("retry-after", "3600")], String::new())]).await;
     let providers = vec![provider(Protocol::Anthropic, &later), provider(Protocol::OpenAi, &wrong)];
-    let replied = Chain { providers, timeout: WAIT }.ask(&ask(), WAIT).await;
+    let replied = Chain { providers, timeout: WAIT }.ask(&ask(), WAIT, &ALWAYS).await;
     assert_eq!(replied.reply, None);
     assert_eq!(replied.reason(), "anthropic:m1: HTTP 429; openai:m1: HTTP 401: bad key");
     assert_eq!(later.requests().len(), 1);
@@ -349,7 +367,8 @@ async fn a_chain_asks_again_then_falls_back() {
     // a model that read only a part
     let small = Fake::of(vec![Say::Stream(said(Protocol::Ollama, "fine", "stop"))]).await;
     let long = Ask { user: "x".repeat(20_000), ..ask() };
-    let replied = Chain { providers: vec![provider(Protocol::Ollama, &small)], timeout: WAIT }.ask(&long, WAIT).await;
+    let replied =
+        Chain { providers: vec![provider(Protocol::Ollama, &small)], timeout: WAIT }.ask(&long, WAIT, &ALWAYS).await;
     assert_eq!(replied.attempts[0].fault, Some(Fault::ContextCut));
 }
 
@@ -358,7 +377,7 @@ async fn what_no_provider_states_is_estimated_and_what_was_refused_is_nothing() 
     let used = async |say: Say, timeout: Duration| {
         let fake = Fake::of(vec![say]).await;
         let chain = Chain { providers: vec![provider(Protocol::OpenAi, &fake)], timeout };
-        let attempt = chain.ask(&ask(), WAIT).await.attempts.remove(0);
+        let attempt = chain.ask(&ask(), WAIT, &ALWAYS).await.attempts.remove(0);
         (attempt.input_tokens, attempt.output_tokens, attempt.is_estimated)
     };
     // 13 bytes are given; one that stalls may write as much as it may
@@ -376,7 +395,9 @@ fn addresses_of_this_machine_are_told_from_others() {
         Provider { protocol: Protocol::Ollama, model: String::new(), endpoint: endpoint.to_owned(), key: String::new() }
             .is_local()
     };
-    for local in ["http://127.0.0.1:11434", "http://localhost", "http://[::1]:80/v1", "http://127.1.2.3"] {
+    for local in
+        ["http://127.0.0.1:11434", "http://localhost", "http://LOCALHOST:1/", "http://[::1]:80/v1", "http://127.1.2.3"]
+    {
         assert!(is_local(local), "{local}");
     }
     for other in [
@@ -384,6 +405,10 @@ fn addresses_of_this_machine_are_told_from_others() {
         "http://10.0.0.1:11434",
         "http://localhost.example.com",
         "http://127.0.0.1.example.com",
+        "http://localhost:x@other.example.com/",
+        "http://127.0.0.1@other.example.com:11434",
+        "http://[::1]@other.example.com",
+        "http://user@localhost",
         "",
     ] {
         assert!(!is_local(other), "{other}");

@@ -1,8 +1,9 @@
 //! Answers that a model words: kept, dropped, masked, recorded; with fakes that lie.
 
 use super::*;
+use crate::analysis::prompt::REPLY_TOKENS_MAX;
 use crate::analysis::providers::tests::{Fake, Say, provider, said};
-use crate::analysis::providers::{Chain, Price, Prices, Protocol, Provider};
+use crate::analysis::providers::{Chain, Price, Prices, Protocol, Provider, tokens_of};
 use model::clock::SystemClock;
 use serde_json::json;
 
@@ -59,6 +60,15 @@ impl Asking {
 
 const SLOWER: &str = "why is prod slower than staging?";
 
+/// About how many tokens a model is given for it.
+async fn given() -> u64 {
+    let fake = Fake::of(vec![honest()]).await;
+    let asking = Asking::of(Some(model(vec![provider(Protocol::OpenAi, &fake)], Privacy::Mask)), MOST).await;
+    asking.ask(SLOWER).await.unwrap();
+    // without the line breaks between the rules and the data
+    u64::from(tokens_of(asking.records()[0].sent.len() - 2))
+}
+
 #[tokio::test]
 async fn a_model_words_the_answer_within_the_frame_of_the_template() {
     let fake = Fake::of(vec![honest()]).await;
@@ -76,6 +86,9 @@ async fn a_model_words_the_answer_within_the_frame_of_the_template() {
     assert_eq!((metadata.model_used.as_str(), metadata.sentences_dropped), ("openai:m1", 1));
     // as the provider states them: 120 at 1 dollar and 30 at 10 dollars a million
     assert_eq!((metadata.input_tokens, metadata.output_tokens, metadata.cost_micros), (120, 30, Some(420)));
+    let mut sure = analysis.clone();
+    sure.metadata.confidence = 0.999;
+    assert!(sure.page().contains("\n  Confidence: 0.99\n"), "never certain: {}", sure.page());
     // the evidence is the same with and without a model
     let without = Asking::of(None, MOST).await.ask(SLOWER).await.unwrap();
     assert_eq!(without.found, analysis.found);
@@ -89,6 +102,8 @@ async fn a_model_words_the_answer_within_the_frame_of_the_template() {
     assert_eq!((record.input_tokens, record.output_tokens, record.cost_micros), (120, 30, Some(420)));
     assert_eq!(record.answer_sha256, crate::analysis::journal::sha256(&analysis.answer()));
     assert_eq!(record.evidence_ids.len(), analysis.found.evidence().count());
+    let evidence: Vec<RecordedEvidence> = analysis.found.evidence().map(RecordedEvidence::from).collect();
+    assert_eq!(RecordedEvidence::of(record), evidence);
     assert_eq!(record.analysis_id, metadata.analysis_id);
 }
 
@@ -188,7 +203,8 @@ async fn a_reply_without_stated_tokens_is_counted_by_an_estimate() {
         { "text": "It is worse in 8 of 8 common hours.", "evidence": ["E1"] },
     ] });
     let fake = Fake::of(vec![silent(&sentences.to_string())]).await;
-    let few = Most { tokens_per_day: Some(500), ..MOST };
+    // one try may write as much as it may, and does not
+    let few = Most { tokens_per_day: Some(given().await + u64::from(REPLY_TOKENS_MAX) + 10), ..MOST };
     let asking = Asking::of(Some(model(vec![provider(Protocol::OpenAi, &fake)], Privacy::Mask)), few).await;
     let first = asking.ask(SLOWER).await.unwrap();
     assert_eq!((first.metadata.model_used.as_str(), first.metadata.tokens_estimated), ("openai:m1", true));
@@ -281,7 +297,7 @@ async fn limits_refuse_or_leave_the_model_out() {
         }
         other => panic!("{other:?}"),
     }
-    let poor = Most { tokens_per_day: Some(100), ..MOST };
+    let poor = Most { tokens_per_day: Some(given().await + u64::from(REPLY_TOKENS_MAX) + 100), ..MOST };
     let asking = Asking::of(Some(model(vec![provider(Protocol::OpenAi, &fake)], Privacy::Mask)), poor).await;
     assert_eq!(asking.ask(SLOWER).await.unwrap().metadata.model_used, "openai:m1");
     let second = asking.ask(SLOWER).await.unwrap();
@@ -292,13 +308,20 @@ async fn limits_refuse_or_leave_the_model_out() {
 #[tokio::test]
 async fn what_may_be_spent_is_limited_and_an_unknown_price_is_not_asked_at() {
     let fake = Fake::of(vec![honest()]).await;
-    // a question costs 420 millionths
-    let poor = Most { cost_micros_per_day: Some(400), ..MOST };
+    // a question costs 420 millionths, and may cost 1 for each token that is given and 10 for each that is written
+    let may_cost = given().await + 10 * u64::from(REPLY_TOKENS_MAX);
+    let poor = Most { cost_micros_per_day: Some(may_cost + 200), ..MOST };
     let asking = Asking::of(Some(model(vec![provider(Protocol::OpenAi, &fake)], Privacy::Mask)), poor).await;
     assert_eq!(asking.ask(SLOWER).await.unwrap().metadata.cost_micros, Some(420));
     let second = asking.ask(SLOWER).await.unwrap();
     assert!(second.metadata.template_reason.contains("cost_cents_per_day"), "{:?}", second.metadata);
     assert_eq!((second.metadata.cost_micros, fake.requests().len()), (Some(0), 1));
+
+    let less = Most { cost_micros_per_day: Some(may_cost - 200), ..MOST };
+    let asking = Asking::of(Some(model(vec![provider(Protocol::OpenAi, &fake)], Privacy::Mask)), less).await;
+    let answer = asking.ask(SLOWER).await.unwrap();
+    assert!(answer.metadata.template_reason.contains("may not be enough"), "{:?}", answer.metadata);
+    assert_eq!(fake.requests().len(), 1, "it could cost more than a day may");
 
     let mut unpriced = model(vec![provider(Protocol::OpenAi, &fake)], Privacy::Mask);
     unpriced.prices = Prices::default();
@@ -403,6 +426,27 @@ async fn a_question_that_fails_is_recorded_with_its_reason() {
     let record = &asking.records()[0];
     assert_eq!((record.outcome.as_str(), record.question.as_str()), ("failed", SLOWER));
     assert!(record.reason.contains("nowhere") && record.answer.is_empty(), "{record:?}");
+}
+
+#[tokio::test]
+async fn a_question_without_words_or_with_too_many_is_recorded_and_counts() {
+    let asking = Asking::of(None, Most { per_hour: 2, ..MOST }).await;
+    for words in [" ".to_owned(), "é".repeat(2_000)] {
+        let refused = asking.ask(&words).await;
+        assert!(matches!(refused, Err(AnalysisError::Answer(AnswerError::Refused(_)))), "{refused:?}");
+    }
+    let limited = asking.ask(SLOWER).await;
+    assert!(matches!(limited, Err(AnalysisError::Limited { .. })), "{limited:?}");
+    let mut records = asking.records();
+    records.sort_by_key(|record| record.question.len());
+    let reasons: Vec<(&str, &str)> =
+        records.iter().map(|record| (record.outcome.as_str(), record.reason.as_str())).collect();
+    assert!(matches!(reasons[..], [("failed", _), ("failed", _)]), "{reasons:?}");
+    assert!(
+        records[0].reason.contains("no question is asked") && records[1].reason.contains("is too long"),
+        "{reasons:?}"
+    );
+    assert!(records[1].question.len() < 2_020 && records[1].question.ends_with("é… (cut)"));
 }
 
 #[tokio::test]

@@ -38,6 +38,13 @@ pub(crate) async fn judged() -> MemoryStore {
     store
 }
 
+/// Stores one more deployment, newer than all of these.
+pub(crate) async fn deploy_newest(store: &mut MemoryStore) {
+    let upserts = vec![deployed(("production", "newest", "api", "v2", "v3", -1, None, "running", "deployment"))];
+    let timeline = DerivedChange { table: "deployment_timeline".to_owned(), upserts, removed: Vec::new() };
+    store.commit(&Commit { derived: vec![timeline], ..commit_of(2, Rows::default()) }).await.unwrap();
+}
+
 fn ordered(order: &str) -> DeploymentsQuestion {
     DeploymentsQuestion { order: Some(order.to_owned()), ..DeploymentsQuestion::default() }
 }

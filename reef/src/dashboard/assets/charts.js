@@ -14,7 +14,7 @@ const COLOURS = ["--a", "--b", "--c", "--d", "--e", "--f"];
 /** @typedef {{ service_id: string, colony_id: string, points: Point[] }} Series */
 /** @typedef {{ from: number, to: number, label: string, href: string }} Deployed */
 /** @typedef {{ figure: HTMLElement, environment: string, unit: string, series: Series[], total: number, step: number, from: number,
- *   to: number, deployments: Deployed[], shift: number, chart?: any }} Side */
+ *   to: number, deployments: Deployed[], isCut: boolean, shift: number, chart?: any }} Side */
 
 // one for as long as the page is open: a renewal replaces the figures around the charts, and neither zoom nor shift
 /** @type {Map<string, Side>} */
@@ -26,6 +26,11 @@ let [from, to] = [0, 1];
 let services = [];
 let isShifted = false;
 let round = 0;
+
+/** Text as pages show it: without what turns or hides text. @param {string} text */
+function printable(text) {
+  return text.replace(/[\p{Cc}\u{ad}\u{61c}\u{180e}\u{200b}-\u{200f}\u{2028}-\u{202e}\u{2060}-\u{206f}\u{feff}\u{fff9}-\u{fffb}\u{e0000}-\u{e007f}]/gu, "·");
+}
 
 /** @param {string} name */
 function colour(name) {
@@ -53,21 +58,22 @@ async function read(figure) {
   const [begin, end] = [seconds(metrics.start_time), seconds(metrics.end_time)];
   const all = deployments.deployments.map((/** @type {any} */ one) => ({
     from: seconds(one.started_at), to: seconds(one.completed_at ?? one.started_at),
-    label: `${one.service_id} ${one.to_version}`.trim(),
+    label: printable(`${one.service_id} ${one.to_version}`.trim()),
     href: `/deployment?id=${encodeURIComponent(`${one.colony_id}/${one.deployment_id}`)}`,
   }));
   return {
     figure, environment: figure.dataset.environment ?? "", unit: figure.dataset.unit ?? "none", series: metrics.series,
     total: metrics.total ?? metrics.series.length, step: metrics.step_seconds, from: begin, to: end, shift: 0,
     deployments: all.filter((/** @type {Deployed} */ one) => one.to >= begin && one.from < end),
+    isCut: deployments.truncated === true,
   };
 }
 
 /** What a line is called: its service, with the colony where several have the service. @param {Side} side @param {Series} one */
 function title(side, one) {
-  if (!one.service_id) return one.colony_id;
+  if (!one.service_id) return printable(one.colony_id);
   const isAlone = side.series.filter((other) => other.service_id === one.service_id).length === 1;
-  return isAlone ? one.service_id : `${one.service_id} in ${one.colony_id}`;
+  return printable(isAlone ? one.service_id : `${one.service_id} in ${one.colony_id}`);
 }
 
 /** The colour of a line, the same on all sides. @param {string} name */
@@ -370,6 +376,7 @@ function name(side) {
     all.textContent = "all of them";
     place.append(" · ", all);
   }
+  if (side.isCut) place.append(` · only the newest ${side.deployments.length} are drawn: choose a shorter range for older ones`);
 }
 
 /** Shifts the source by the found lag, or not. */
@@ -436,7 +443,7 @@ async function start() {
     const name = figures[place].dataset.environment ?? "";
     const old = sides.get(name);
     if (answer.status === "rejected") {
-      failures.push([figures[place], `There is no ${old ? "newer " : ""}chart: ${answer.reason.message}.`]);
+      failures.push([figures[place], printable(`There is no ${old ? "newer " : ""}chart: ${answer.reason.message}.`)]);
       return;
     }
     const side = answer.value;

@@ -11,7 +11,6 @@ const REST_MS = 60000;
 /** How long a choice or a selection of text counts after the last touch. */
 const TOUCH_MS = 15000;
 const PARTS = ["main", "known"];
-document.documentElement.classList.add("scripted");
 
 let tag = document.body.dataset.tag ?? "";
 /** @type {Date | null} */
@@ -20,6 +19,8 @@ let lostSince = null;
 let restUntil = 0;
 /** When a list of choices was touched last, and when text was selected last. */
 let [chosenAt, selectedAt] = [0, 0];
+/** Whether the list of choices that was touched last was touched by a pointer. */
+let isPointed = false;
 
 /** @param {Date} date */
 function clock(date) {
@@ -87,6 +88,12 @@ function named(elements) {
   return all;
 }
 
+/** Lists of choices that are not as the page came. @returns {HTMLSelectElement[]} */
+function chosen() {
+  const lists = [...document.querySelectorAll("select")];
+  return lists.filter((list) => list.value !== ([...list.options].find((one) => one.defaultSelected) ?? list.options[0])?.value);
+}
+
 /** What can have the focus. */
 const reachable = () => named(document.querySelectorAll("a[href], summary, button, select, input, [tabindex]"));
 
@@ -106,12 +113,17 @@ async function renew() {
   const next = new DOMParser().parseFromString(await response.text(), "text/html");
   if (isBusy()) return;
   const open = new Map([...named(document.querySelectorAll("details"))].map(([name, one]) => [name, one.open]));
+  const choices = chosen().map((list) => [nameOf(list), list.value]);
   const focused = [...reachable()].find(([, one]) => one === document.activeElement)?.[0];
   for (const id of PARTS) {
     const [old, part] = [document.getElementById(id), next.getElementById(id)];
     if (old && part) old.replaceWith(document.adoptNode(part));
   }
   for (const [name, one] of named(document.querySelectorAll("details"))) one.open = open.get(name) ?? one.open;
+  // a choice that is not sent yet stays
+  for (const [name, value] of choices) {
+    for (const list of document.querySelectorAll("select")) if (nameOf(list) === name) list.value = value;
+  }
   tag = next.body.dataset.tag ?? tag;
   prepare();
   document.dispatchEvent(new CustomEvent("renewed"));
@@ -158,7 +170,8 @@ function askOnce(form) {
   });
 }
 
-/** Pickers send themselves; commands can be copied. */
+/** Pickers send themselves after a choice by pointer; by keyboard each arrow is a choice, and the button sends the last one.
+ * Commands can be copied. */
 function prepare() {
   for (const form of document.querySelectorAll("form.ask")) {
     if (form instanceof HTMLFormElement) askOnce(form);
@@ -166,6 +179,7 @@ function prepare() {
   for (const form of document.querySelectorAll("form.pickers")) {
     if (!(form instanceof HTMLFormElement)) continue;
     form.addEventListener("change", () => {
+      if (!isPointed) return;
       const fields = new URLSearchParams();
       for (const [name, value] of new FormData(form)) if (value !== "") fields.append(name, String(value));
       location.assign(`${form.action.split("?")[0]}?${fields}`);
@@ -189,7 +203,11 @@ async function watch() {
 
 prepare();
 for (const kind of ["pointerdown", "keydown"]) {
-  document.addEventListener(kind, (event) => { if (event.target instanceof HTMLSelectElement) chosenAt = Date.now(); });
+  document.addEventListener(kind, (event) => {
+    if (!(event.target instanceof HTMLSelectElement)) return;
+    chosenAt = Date.now();
+    isPointed = kind === "pointerdown";
+  });
 }
 // a page that the browser has kept is as it was left
 addEventListener("pageshow", () => {

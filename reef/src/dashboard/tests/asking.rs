@@ -2,11 +2,14 @@
 
 use super::*;
 use crate::access::Role;
-use crate::analysis::Most;
 use crate::analysis::journal::{Journal, Record};
+use crate::analysis::providers::tests::{Fake, Say, provider};
+use crate::analysis::providers::{Chain, Prices, Protocol};
+use crate::analysis::{Model, Most, Privacy};
 use crate::answers::tests::predictions::foreseen;
 use crate::dashboard::cookie_of;
 use std::path::Path;
+use std::time::Duration;
 
 const SLOWER: &str = "question=why+is+production+slower+than+staging%3F";
 
@@ -58,7 +61,6 @@ async fn a_question_leads_to_the_page_of_its_answer_and_stays_in_the_list() {
     ] {
         assert!(page.body.contains(words), "{words}: {}", page.body);
     }
-    assert!(!page.body.contains("in the store now"), "its evidence is that of the answer");
     let list = opened.get("/analyses").await.body;
     assert!(list.contains(&format!("href=\"{address}\"")) && list.contains("the template"), "{list}");
 }
@@ -93,21 +95,40 @@ async fn pages_of_questions_know_when_another_process_asks_and_answers() {
 }
 
 #[tokio::test]
-async fn a_stored_analysis_shows_what_its_question_finds_now() {
+async fn a_stored_analysis_shows_the_evidence_that_it_had_whatever_the_store_has_now() {
     let (store, folder) = (foreseen().await, tempfile::tempdir().unwrap());
     let before = Opened::with(&store, false, recording(folder.path(), 10)).await;
     let address = location(&before.send("POST", "/analyses", &[], SLOWER).await);
-    // another process: it has the record only
-    let opened = Opened::with(&store, false, recording(folder.path(), 10)).await;
-    for _ in 0..2 {
-        let page = opened.get(&address).await;
-        assert_eq!(page.status, 200, "{}", page.body);
-        for words in ["in the store now", "id=\"E1\"", "both series", "Finding: "] {
-            assert!(page.body.contains(words), "{words}: {}", page.body);
-        }
-    }
+    let evidence = |page: &Answer| -> String {
+        let behind = page.body.split("<h2>Evidence</h2>").nth(1).unwrap();
+        behind.split("</section>").next().unwrap().to_owned()
+    };
+    let first = evidence(&before.get(&address).await);
+    assert!(first.contains("id=\"E1\"") && first.contains("both series") && first.contains("SELECT "), "{first}");
+    // another process: it has the record only, and a store in which nothing is found
+    let empty = MemoryStore::new();
+    let opened = Opened::with(&empty, false, recording(folder.path(), 10)).await;
+    let page = opened.get(&address).await;
+    assert_eq!((page.status, evidence(&page)), (200, first), "{}", page.body);
+    assert!(page.body.contains("<a href=\"#E1\">E1</a>") && page.body.contains("Finding: "), "{}", page.body);
     let unknown = opened.get("/analyses/a-0").await;
     assert!(unknown.status == 404 && unknown.body.contains("there is no analysis"), "{}", unknown.body);
+}
+
+#[tokio::test]
+async fn a_record_with_ids_alone_links_to_no_evidence_of_today() {
+    let (store, folder) = (foreseen().await, tempfile::tempdir().unwrap());
+    // as an earlier version wrote it
+    let line = serde_json::json!({
+        "analysis_id": "a-1", "asked_at": "2024-11-13T12:00:00.000Z", "outcome": "template",
+        "question": "why is production slower than staging?", "evidence_ids": ["E1", "E2"], "answer": "Finding: slower [E1]",
+    });
+    std::fs::write(folder.path().join("analyses.ndjson"), format!("{line}\n")).unwrap();
+    let opened = Opened::with(&store, false, recording(folder.path(), 10)).await;
+    let page = opened.get("/analyses/a-1").await;
+    assert!(page.status == 200 && page.body.contains("Finding: slower [E1]"), "{}", page.body);
+    assert!(page.body.contains("the ids alone were recorded"), "{}", page.body);
+    assert!(!page.body.contains("id=\"E1\"") && !page.body.contains("href=\"#E1\""), "{}", page.body);
 }
 
 #[tokio::test]
@@ -128,7 +149,7 @@ async fn an_answer_that_is_not_recorded_is_shown_at_once() {
 #[tokio::test]
 async fn a_question_that_has_no_answer_comes_back_with_the_reason_and_what_was_typed() {
     let (store, folder) = (foreseen().await, tempfile::tempdir().unwrap());
-    let opened = Opened::with(&store, false, recording(folder.path(), 1)).await;
+    let opened = Opened::with(&store, false, recording(folder.path(), 3)).await;
     let empty = opened.send("POST", "/analyses", &[], "question=+&range=7d").await;
     assert!(empty.status == 400 && empty.body.contains("no question is asked"), "{}", empty.body);
     assert!(empty.body.contains("<option value=\"7d\" selected"), "{}", empty.body);
@@ -140,6 +161,35 @@ async fn a_question_that_has_no_answer_comes_back_with_the_reason_and_what_was_t
     let limited = opened.send("POST", "/analyses", &[], SLOWER).await;
     assert!(limited.status == 429 && limited.head.contains("retry-after: "), "{}", limited.head);
     assert!(limited.body.contains("why is production slower than staging?"), "{}", limited.body);
+    let list = opened.get("/analyses").await.body;
+    assert!(list.contains("(without words)") && list.contains("&lt;b&gt;&lt;b&gt;"), "each is recorded: {list}");
+}
+
+#[tokio::test]
+async fn as_many_questions_as_are_permitted_are_answered_at_once_and_one_more_is_told_when_to_come_again() {
+    let (store, folder) = (foreseen().await, tempfile::tempdir().unwrap());
+    let fake = Fake::of(vec![Say::Stall]).await;
+    let most = Most { per_hour: 10, at_once: 3, tokens_per_day: None, cost_micros_per_day: None };
+    let chain = Chain { providers: vec![provider(Protocol::OpenAi, &fake)], timeout: Duration::from_secs(20) };
+    let model = Model { chain, privacy: Privacy::Mask, prices: Prices::default() };
+    let analyst = Analyst::new(Some(model), most, &folder.path().join("a.ndjson"), SystemClock::shared());
+    let opened = Opened::with(&store, false, analyst).await;
+    let ask = || opened.send("POST", "/analyses", &[], SLOWER);
+    let waiting = async { tokio::join!(ask(), ask(), ask()) };
+    let one_more = async {
+        while fake.requests().len() < 3 {
+            tokio::task::yield_now().await;
+        }
+        ask().await
+    };
+    tokio::select! {
+        answers = waiting => panic!("{}", answers.0.status),
+        refused = tokio::time::timeout(Duration::from_secs(15), one_more) => {
+            let refused = refused.expect("three questions at the model");
+            assert!(refused.status == 429 && refused.head.contains("retry-after: 2"), "{}", refused.head);
+            assert!(refused.body.contains("max_concurrent_requests"), "{}", refused.body);
+        }
+    }
 }
 
 #[tokio::test]

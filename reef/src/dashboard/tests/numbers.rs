@@ -55,7 +55,7 @@ fn stated(body: &str) -> Vec<String> {
     values.map(|value| plain(value.parse().unwrap())).collect()
 }
 
-/// Text of a page that is neither a number of the JSON, a time, a picture, nor in a tag.
+/// Text of a page that is neither a number of the JSON, a time, a picture (see `pictures`), nor in a tag.
 fn rest(body: &str) -> String {
     let mut text = body.to_owned();
     for (from, to) in [

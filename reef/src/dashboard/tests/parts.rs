@@ -77,7 +77,8 @@ async fn the_page_of_services_says_whom_a_deployment_affected() {
 
 #[tokio::test]
 async fn a_neighbour_by_a_pattern_has_the_score_of_the_pattern() {
-    let opened = Opened::over(&affected::store().await, false).await;
+    let store = affected::store().await;
+    let opened = Opened::over(&store, false).await;
     for path in ["/deployment?id=my-shop-production/e-3", "/services?service=api&env=production"] {
         let page = opened.get(path).await.body;
         assert!(page.contains(">a pattern</a> (<data value=\"0.87\">0.87</data>), <data "), "{path}: {page}");
@@ -94,7 +95,10 @@ async fn the_page_of_the_reef_names_its_sources_and_leads_to_rows() {
     store.commit(&Commit { positions, ..commit_of(2, Rows::default()) }).await.unwrap();
     let opened = Opened::over(&store, false).await;
     let page = opened.get("/health").await.body;
-    assert!(page.contains("orders-topic") && !page.contains("<li>evaluated"), "{page}");
+    let position = "<td>orders-topic</td><td><code>0</code></td><td><code>7</code></td>";
+    assert!(page.contains(position) && !page.contains("<td>evaluated"), "{page}");
+    let behind = "<time datetime=\"2026-03-07T10:00:00.000Z\" title=\"2026-03-07T10:00:00.000Z\">2 h</time>";
+    assert!(page.contains(behind), "the colony that is behind the newest one says by how much: {page}");
     assert!(page.contains("<a href=\"/events?range=30d\"><data value=\"21\">21</data></a>"), "{page}");
 }
 

@@ -3,6 +3,8 @@
 use crate::answers::Scope;
 use crate::answers::tests::predictions::foreseen;
 use crate::mcp::asking::{Asks, Here};
+use crate::mcp::groups::Groups;
+use crate::mcp::server::Server;
 use crate::mcp::stdio::serve_over;
 use crate::reading::Reading;
 use rmcp::model::{CallToolRequestParams, ListToolsResult, Tool};
@@ -38,6 +40,13 @@ pub(super) async fn connect() -> Client {
     Client::over(foreseen().await).await
 }
 
+/// The same with all optional tools.
+pub(super) async fn connect_with_all() -> Client {
+    let store = foreseen().await;
+    let asks = Arc::new(here(store.reader()));
+    Client { _kept: store, ..Client::with(asks, Groups { analyze: true, sql: true }).await }
+}
+
 impl Client {
     /// The reef of a store answers.
     pub(super) async fn over(store: MemoryStore) -> Client {
@@ -46,9 +55,14 @@ impl Client {
     }
 
     pub(super) async fn of(asks: Arc<dyn Asks>) -> Client {
+        Client::with(asks, Groups::default()).await
+    }
+
+    /// The same with the optional tools of these groups.
+    pub(super) async fn with(asks: Arc<dyn Asks>, groups: Groups) -> Client {
         let (ours, theirs) = tokio::io::duplex(64 * 1024);
         let (reader, writer) = tokio::io::split(theirs);
-        tokio::spawn(async move { serve_over(asks, reader, writer).await.unwrap() });
+        tokio::spawn(async move { serve_over(Server::new(asks, groups), reader, writer).await.unwrap() });
         Client { running: ().serve(ours).await.unwrap(), _kept: MemoryStore::new() }
     }
 

@@ -1,4 +1,5 @@
-//! Faces: the same question by RPC, by a tool and as the command line prints it has the same facts.
+//! Faces: the same question by RPC, by a tool and as the library answers it has the same facts. The command line itself is
+//! compared in `tests/questions/faces.rs`.
 
 use super::client::{Client, here};
 use crate::access::{Caller, Role};
@@ -114,7 +115,7 @@ fn as_structured(tool: &tools::Tool, response: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn rpc_tools_and_command_line_have_the_same_facts() {
+async fn rpc_and_tools_have_the_facts_of_the_answer() {
     let store = foreseen().await;
     let (reader, scope) = (store.reader(), Scope { reef_id: "my-reef".to_owned(), ..Scope::default() });
     let client = Client::of(Arc::new(here(Arc::clone(&reader)))).await;
@@ -138,20 +139,20 @@ async fn rpc_tools_and_command_line_have_the_same_facts() {
             answer
         };
         assert_eq!(without_cursor(by_tool), without_cursor(as_structured(tool, &by_rpc)), "{name}");
-        // what the command line prints with --json
+        // what both are made of
         let read = tool.read(arguments.as_object().unwrap().clone()).unwrap();
         let question: Question = (tool.question)(&read).unwrap();
-        let by_command = document(question.answer(reader.as_ref(), &scope).await.unwrap()).unwrap();
+        let by_library = document(question.answer(reader.as_ref(), &scope).await.unwrap()).unwrap();
         let paging = ["total", "truncated", "next_cursor"];
         for (field, value) in by_rpc.as_object().unwrap().iter().filter(|(field, _)| !paging.contains(&field.as_str()))
         {
-            assert_eq!(&by_command[field], value, "{name}: {field}");
+            assert_eq!(&by_library[field], value, "{name}: {field}");
         }
     }
 }
 
 #[tokio::test]
-async fn deployments_by_effect_are_the_same_by_rpc_by_a_tool_and_on_the_command_line() {
+async fn deployments_by_effect_are_the_same_by_rpc_by_a_tool_and_in_the_answer() {
     let store = judged().await;
     let (reader, scope) = (store.reader(), Scope::default());
     let client = Client::of(Arc::new(here(Arc::clone(&reader)))).await;
@@ -169,8 +170,8 @@ async fn deployments_by_effect_are_the_same_by_rpc_by_a_tool_and_on_the_command_
     assert_eq!(ids(&by_tool["items"]), BY_EFFECT);
     let tool = tools::find("reef_list_deployments").unwrap();
     let question = (tool.question)(&tool.read(request.as_object().unwrap().clone()).unwrap()).unwrap();
-    let by_command = document(question.answer(reader.as_ref(), &scope).await.unwrap()).unwrap();
-    assert_eq!(by_command["deployments"], by_rpc["deployments"]);
+    let by_library = document(question.answer(reader.as_ref(), &scope).await.unwrap()).unwrap();
+    assert_eq!(by_library["deployments"], by_rpc["deployments"]);
     let by_time = opened.json(&format!("{REEF}/ListDeployments"), &json!({})).await.value();
     assert_ne!(ids(&by_time["deployments"]), BY_EFFECT);
 }

@@ -1,12 +1,15 @@
 //! The protocol: the list of tools, errors, and clients of both eras.
 
-use super::client::{Client, connect, here};
+use super::client::{Client, connect, connect_with_all, here};
 use crate::access::Who;
 use crate::analysis::AnalyzeQuestion;
 use crate::answers::tests::store;
 use crate::answers::{Question, Scope};
 use crate::mcp::asking::{Asking, Asks};
+use crate::mcp::groups::Groups;
+use crate::mcp::server::Server;
 use crate::mcp::stdio::serve_over;
+use rmcp::model::Tool;
 use rmcp::service::ServiceError;
 use serde_json::{Value, json};
 use sinks::StoreWriter;
@@ -75,6 +78,33 @@ async fn an_unknown_tool_is_an_error_of_the_protocol() {
     assert!(error.message.starts_with("there is no tool \"reef_drop_tables\"; there are: reef_list_colonies, "));
 }
 
+#[tokio::test]
+async fn optional_tools_are_listed_after_the_others_and_offered_only_where_they_are_switched_on() {
+    let usual: Vec<Tool> = connect().await.tools().await;
+    let with_all = connect_with_all().await.tools().await;
+    let (first, optional) = with_all.split_at(usual.len());
+    assert_eq!(first, usual);
+    assert_eq!(optional.iter().map(|tool| &*tool.name).collect::<Vec<_>>(), ["reef_analyze", "reef_query_sql"]);
+    for tool in optional {
+        let tool = serde_json::to_value(tool).unwrap();
+        assert_eq!(
+            (&tool["annotations"]["readOnlyHint"], &tool["annotations"]["destructiveHint"]),
+            (&json!(true), &json!(false))
+        );
+        assert!(
+            tool["annotations"]["openWorldHint"].is_boolean() && tool["annotations"]["idempotentHint"].is_boolean()
+        );
+        assert_eq!(tool["inputSchema"]["additionalProperties"], false, "{tool}");
+    }
+    for (name, group) in [("reef_analyze", "analyze"), ("reef_query_sql", "sql")] {
+        let error = connect().await.try_call(name, json!({})).await.unwrap_err();
+        let ServiceError::McpError(error) = error else { panic!("{error}") };
+        let message =
+            format!("{name} is switched off; api.mcp_groups = [{group:?}] in the reef's configuration switches it on");
+        assert_eq!((error.code.0, &*error.message), (-32602, message.as_str()));
+    }
+}
+
 /// Lines in, lines out.
 struct Lines {
     ours: BufReader<DuplexStream>,
@@ -87,7 +117,7 @@ impl Lines {
         let asks: Arc<dyn Asks> = Arc::new(here(store.reader()));
         let (ours, theirs) = tokio::io::duplex(64 * 1024);
         let (reader, writer) = tokio::io::split(theirs);
-        tokio::spawn(async move { serve_over(asks, reader, writer).await });
+        tokio::spawn(async move { serve_over(Server::new(asks, Groups::default()), reader, writer).await });
         Lines { ours: BufReader::new(ours), _kept: store }
     }
 

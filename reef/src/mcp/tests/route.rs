@@ -4,7 +4,7 @@ use crate::access::Role;
 use crate::answers::Scope;
 use crate::answers::tests::store;
 use crate::api::tokens::Tokens;
-use crate::api::{Listening, Reading, Services};
+use crate::api::{Groups, Listening, Reading, Services};
 use model::clock::SystemClock;
 use model::instruments::Registry;
 use serde_json::{Value, json};
@@ -28,6 +28,11 @@ struct Answer {
 }
 
 pub(super) async fn open(require_token: bool) -> Opened {
+    open_with(require_token, Groups::default()).await
+}
+
+/// The same with the optional tools of these groups.
+async fn open_with(require_token: bool, groups: Groups) -> Opened {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("tokens.json");
     let tokens = Tokens::of(&file, SystemClock::shared());
@@ -39,6 +44,7 @@ pub(super) async fn open(require_token: bool) -> Opened {
         require_token,
         tokens: file,
         pages: crate::api::Pages::Beside,
+        groups,
     };
     let scope = Scope { reef_id: "my-reef".to_owned(), ..Scope::default() };
     let (store, registry) = (store().await, Registry::new());
@@ -163,4 +169,26 @@ async fn a_token_is_needed_where_the_services_need_one() {
     let answer = opened.send("POST", &[("authorization", &token)], &list).await;
     assert_eq!((answer.status, answer.body.contains("reef_get_topology")), (200, true), "{}", answer.body);
     assert!(!answer.body.contains(&token[7..]), "a token is never passed on");
+}
+
+#[tokio::test]
+async fn the_optional_tools_are_those_of_the_configuration_and_need_their_role() {
+    let analyze =
+        request("tools/call", json!({ "name": "reef_analyze", "arguments": { "question": "what is slow?" } }));
+    let select = request("tools/call", json!({ "name": "reef_query_sql", "arguments": { "sql": "SELECT 1 AS one" } }));
+    let usual = open(true).await;
+    let token = format!("Bearer {}", usual.tokens.create("reader", Role::Analyst).unwrap());
+    for call in [&analyze, &select] {
+        let answer = usual.send("POST", &[("authorization", &token)], call).await.value();
+        assert_eq!(answer["error"]["code"], -32602, "{answer}");
+    }
+    let opened = open_with(true, Groups { analyze: true, sql: true }).await;
+    let [reader, analyst] = [("reader", Role::Readonly), ("analyst", Role::Analyst)]
+        .map(|(name, role)| format!("Bearer {}", opened.tokens.create(name, role).unwrap()));
+    let answer = opened.send("POST", &[("authorization", &reader)], &select).await.value();
+    assert_eq!(answer["result"]["structuredContent"]["rows"], json!([[1]]), "{answer}");
+    let answer = opened.send("POST", &[("authorization", &reader)], &analyze).await.value();
+    assert_eq!(answer["result"]["isError"], true, "{answer}");
+    let answer = opened.send("POST", &[("authorization", &analyst)], &analyze).await.value();
+    assert!(answer["result"]["structuredContent"]["answer"].is_string(), "{answer}");
 }

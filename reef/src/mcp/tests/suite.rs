@@ -7,6 +7,7 @@ use super::client::here;
 use super::fixtures::Fixtures;
 use super::route::open;
 use crate::answers::tests::store;
+use crate::mcp::groups::Groups;
 use crate::mcp::http::routed;
 use crate::mcp::server::Server;
 use crate::mcp::tools::TOOLS;
@@ -116,7 +117,7 @@ async fn what_needs_tools_of_the_suite_passes_against_a_test_build() {
         return;
     };
     let store = store().await;
-    let server = Fixtures::beside(Server::new(Arc::new(here(store.reader()))));
+    let server = Fixtures::beside(Server::new(Arc::new(here(store.reader())), Groups::default()));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/mcp", listener.local_addr().unwrap());
     let serving = tokio::spawn(async move { axum::serve(listener, routed(server)).await });

@@ -2,7 +2,7 @@
 
 use super::shared::{Field, completeness, large, small, time, time_if, timestamp};
 use crate::analysis::journal::Record;
-use crate::analysis::{Action, Analysis, Evidence};
+use crate::analysis::{Action, Analysis, RecordedEvidence};
 use crate::answers::part::Listed;
 use crate::rpc::wire;
 use buffa::MessageField;
@@ -11,7 +11,7 @@ pub(in crate::rpc) fn analysed(answer: Analysis) -> wire::AnalyzeResponse {
     let metadata = metadata(&answer);
     wire::AnalyzeResponse {
         answer: answer.answer(),
-        evidence: answer.found.evidence().map(evidence).collect(),
+        evidence: answer.found.evidence().map(|one| evidence(one.into())).collect(),
         actions: answer.actions.iter().map(action).collect(),
         metadata,
         findings_omitted: small(answer.found.omitted),
@@ -41,17 +41,17 @@ fn metadata(answer: &Analysis) -> Field<wire::AnalysisMetadata> {
     })
 }
 
-fn evidence(one: &Evidence) -> wire::Evidence {
+fn evidence(one: RecordedEvidence) -> wire::Evidence {
     wire::Evidence {
-        r#type: one.kind.as_str().to_owned(),
-        colony_id: one.colony_id.clone(),
-        description: one.description.clone(),
-        query: one.query.clone(),
-        data: one.data.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect(),
-        id: one.id.clone(),
         complete_to: time_if(one.complete_to.as_ref()),
+        r#type: one.kind,
+        colony_id: one.colony_id,
+        description: one.description,
+        query: one.query,
+        data: one.data.into_iter().collect(),
+        id: one.id,
         confidence: one.confidence,
-        claim: one.claim.as_str().to_owned(),
+        claim: one.claim,
         ..Default::default()
     }
 }
@@ -78,6 +78,7 @@ pub(in crate::rpc) fn recorded(list: Listed<Record>) -> wire::ListAnalysesRespon
 
 fn record(one: Record) -> wire::AnalysisRecord {
     wire::AnalysisRecord {
+        evidence: RecordedEvidence::of(&one).into_iter().map(evidence).collect(),
         asked_at: time(&one.asked_at),
         analysis_id: one.analysis_id,
         took_ms: large(one.took_ms),

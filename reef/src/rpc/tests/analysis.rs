@@ -6,6 +6,7 @@ use crate::analysis::providers::tests::{Fake, Say, provider};
 use crate::analysis::providers::{Chain, Prices, Protocol};
 use crate::analysis::{Analyst, AnalyzeQuestion, Asked, Model, Most, Privacy};
 use std::path::Path;
+use std::rc::Rc;
 use std::time::Duration;
 
 const SLOWER: &str = "why is prod slower than staging?";
@@ -104,6 +105,33 @@ async fn what_fails_within_a_stream_is_in_its_last_piece() {
     assert!(pieces[0]["status"].as_str().unwrap().starts_with("failed: colony_ids[0]: there is no colony"));
 }
 
+#[tokio::test]
+async fn as_many_questions_as_are_permitted_wait_for_a_model_and_hold_up_no_other_call() {
+    let (folder, fake) = (tempfile::tempdir().unwrap(), Fake::of(vec![Say::Stall]).await);
+    let opened = Rc::new(open_with(stalled(folder.path(), &fake)).await);
+    let analyze = format!("{LLM}/Analyze");
+    let calls = async {
+        for _ in 0..10 {
+            let (opened, analyze) = (Rc::clone(&opened), analyze.clone());
+            tokio::task::spawn_local(async move { opened.json(&analyze, &json!({ "question": SLOWER })).await });
+        }
+        let all = async {
+            while fake.requests().len() < 10 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(15), all).await.expect("ten questions at the model");
+        let list = ask(&opened, &format!("{REEF}/ListAnalyses"), json!({})).await;
+        assert_eq!((&list["total"], &list["analyses"][0]["outcome"]), (&json!(10), &json!("started")));
+        let refused = opened.json(&analyze, &json!({ "question": SLOWER })).await;
+        assert_eq!((refused.status, &refused.value()["code"]), (429, &json!("resource_exhausted")));
+        assert!(refused.text().contains("max_concurrent_requests"), "{}", refused.text());
+        assert!(refused.head.contains("retry-after: 2"), "{}", refused.head);
+    };
+    // dropped with its calls
+    tokio::task::LocalSet::new().run_until(calls).await;
+}
+
 /// An analyst whose model never answers.
 fn stalled(folder: &Path, fake: &Fake) -> Analyst {
     let most = Most { per_hour: 100, at_once: 10, tokens_per_day: None, cost_micros_per_day: None };
@@ -123,6 +151,7 @@ async fn a_stream_whose_caller_has_gone_is_recorded_as_cancelled() {
         streamed: true,
         wait: Duration::from_secs(20),
     };
+    let asked = (analyst.admit(&asked).unwrap(), asked);
     let mut stream = crate::rpc::pieces::stream(Arc::clone(&analyst), asked, (store.reader(), scope()));
     let first = tokio_stream::StreamExt::next(&mut stream).await.unwrap().unwrap();
     assert!(!first.complete);
@@ -172,6 +201,19 @@ async fn over_the_limit_a_caller_is_told_when_to_ask_again_and_each_question_is_
     assert_eq!((refused.status, &refused.value()["code"]), (429, &json!("resource_exhausted")));
     let wait = refused.head.lines().find_map(|line| line.strip_prefix("retry-after: ")).unwrap();
     assert!((3_500..=3_600).contains(&wait.trim().parse::<u64>().unwrap()), "{wait}");
+    // a stream is refused before it begins, by each protocol
+    let body = client::envelope(json!({ "question": SLOWER }).to_string().as_bytes());
+    let types = [("content-type", "application/connect+json"), ("connect-protocol-version", "1")];
+    let stream = opened.send("POST", &format!("/{LLM}/StreamAnalysis"), &types, &body).await;
+    assert!(messages(&stream).is_empty() && stream.text().contains("resource_exhausted"), "{}", stream.text());
+    assert!(stream.head.contains("retry-after: 3"), "{}", stream.head);
+    let message = wire::AnalyzeRequest { question: SLOWER.to_owned(), ..Default::default() };
+    let framed = client::envelope(&buffa::Message::encode_to_vec(&message));
+    let types = [("content-type", "application/grpc-web+proto"), ("x-grpc-web", "1")];
+    let web = opened.send("POST", &format!("/{LLM}/StreamAnalysis"), &types, &framed).await;
+    let (frames, trailers) = web.frames();
+    assert!(frames.is_empty() && trailers.contains("grpc-status: 8"), "{trailers}");
+    assert!(web.head.contains("retry-after: 3"), "{}", web.head);
     let list = ask(&opened, &format!("{REEF}/ListAnalyses"), json!({})).await;
     assert_eq!((&list["total"], &list["truncated"]), (&json!(2), &json!(false)));
     let (newest, oldest) = (&list["analyses"][0], &list["analyses"][1]);

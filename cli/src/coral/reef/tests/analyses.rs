@@ -80,6 +80,7 @@ fn every_suggested_command_parses_and_only_reads() {
         "analyze which deployment went wrong?",
         "analyze any issues in production?",
         "analyze is api affecting other services?",
+        "analyze is api safe to promote to production?",
         "analyze compare health across all environments",
     ];
     let mut count = 0;
@@ -93,7 +94,7 @@ fn every_suggested_command_parses_and_only_reads() {
             assert_eq!(action["requires_approval"], false, "{action}");
             Coral::try_parse_from(command.split(' ')).unwrap_or_else(|error| panic!("{command}: {error}"));
             let verb = command.split(' ').nth(2).unwrap();
-            let reading = ["compare", "deployment", "affected", "correlations", "correlation", "health"];
+            let reading = ["compare", "deployment", "affected", "correlations", "correlation", "health", "gate"];
             assert!(reading.contains(&verb), "{command}");
             count += 1;
         }

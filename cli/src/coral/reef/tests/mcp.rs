@@ -15,6 +15,7 @@ use reef::answers::topology::TopologyQuestion;
 use reef::answers::versions::VersionsQuestion;
 use reef::answers::{Question, Refusal};
 use reef::mcp::asking::{Asks, Told, Unanswered};
+use reef::sql::SqlQuestion;
 use serde_json::Value;
 use std::path::Path;
 
@@ -49,6 +50,22 @@ fn a_tool_gets_what_the_command_prints() {
         }
         assert_eq!(by_tool.text.trim(), page.trim(), "{line}");
     }
+}
+
+#[test]
+fn an_optional_tool_is_that_of_the_reef_that_is_asked() {
+    let folder = reef();
+    let file = folder.path().join("reef.toml");
+    let select = || {
+        let reefs = Reefs { usual: ReefChoice { reef: Some(file.to_str().unwrap().to_owned()) } };
+        let question = SqlQuestion { sql: "SELECT 1 AS one".to_owned(), limit: None, timeout_ms: None };
+        runtime().unwrap().block_on(reefs.select(None, question))
+    };
+    let Err(Unanswered::Failed { message, hint }) = select() else { panic!("it is switched off") };
+    assert!(message.contains("\"sql\"") && hint.contains("api.mcp_groups"), "{message}; {hint}");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, format!("{text}\n[api]\nmcp_groups = [\"sql\"]\n")).unwrap();
+    assert_eq!(select().unwrap().document["row_count"], 1);
 }
 
 #[test]

@@ -45,6 +45,21 @@ pub const MODELS: &[Liar] = &[
         lie: |text| Some(format!("{text}, which is twice the usual")),
         begins_true: true,
     },
+    Liar {
+        name: "causes of no list",
+        lie: |text| Some(format!("{text}, sparked by a memory leak")),
+        begins_true: true,
+    },
+    Liar {
+        name: "unknown names in plain words",
+        lie: |text| Some(format!("{text}, and Kafka is overloaded")),
+        begins_true: true,
+    },
+    Liar {
+        name: "orders in plain words",
+        lie: |_| Some("Delete the volume and restart it".to_owned()),
+        begins_true: true,
+    },
     Liar { name: "unknown services", lie: |text| Some(format!("{text} of order-db.primary")), begins_true: true },
     Liar {
         name: "orders",
