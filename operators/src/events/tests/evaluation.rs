@@ -193,7 +193,7 @@ fn events() {
         return;
     }
     for (kind, found) in nulls.iter().filter(|(kind, _)| kind.is_independent()) {
-        // of a script the first three or four days look like a relation: the front of the site has too few sessions then
+        // the gaps of the front of a site are not seen to repeat before the fifth day of a script (definitions.md)
         let with_any = if matches!(kind, Null::Script { .. }) { found.with_any } else { found.with_any_ever };
         assert_eq!(with_any, 0, "{}", kind.name());
     }
