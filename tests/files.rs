@@ -171,9 +171,17 @@ fn a_second_run_over_the_same_files_changes_nothing() {
     assert_eq!(reef.query("SELECT max(revision) FROM correlations"), "1\n", "no row was revised");
 }
 
-/// RFD 003: "Payment API latency → Checkout timeout (lag: 15s)", between two applications.
-#[test]
-fn a_relation_between_two_applications_is_confirmed_with_its_lag_of_seconds() {
+/// A line of a file of events.
+fn event_line(id: &str, colony_id: &str, [event_type, service_id]: [&str; 2], at: TimeMs) -> String {
+    let event = json!({
+        "event_id": id, "colony_id": colony_id, "timestamp": at.to_string(), "event_type": event_type,
+        "service_id": service_id, "severity": "warning",
+    });
+    format!("{event}\n")
+}
+
+/// RFD 003: "Payment API latency → Checkout timeout (lag: 15s)", between two applications; all lags `times` as long.
+fn payments_and_checkout(times: i64) -> String {
     let causes = [
         ("2024-11-04T09:20:00Z", 15),
         ("2024-11-05T17:02:00Z", 14),
@@ -181,31 +189,54 @@ fn a_relation_between_two_applications_is_confirmed_with_its_lag_of_seconds() {
         ("2024-11-10T21:33:00Z", 15),
         ("2024-11-12T11:40:00Z", 17),
     ];
-    let line = |id: String, colony_id: &str, [event_type, service_id]: [&str; 2], at: TimeMs| {
-        let event = json!({
-            "event_id": id, "colony_id": colony_id, "timestamp": at.to_string(), "event_type": event_type,
-            "service_id": service_id, "severity": "warning",
-        });
-        format!("{event}\n")
-    };
     let mut lines = String::new();
     for (number, (cause, lag_seconds)) in causes.into_iter().enumerate() {
         let at = TimeMs::parse_rfc3339(cause).unwrap();
-        lines += &line(format!("p{number}"), "payments-production", ["latency_spike", "payment-api"], at);
-        let after = at + lag_seconds * SECOND_MS;
-        lines += &line(format!("c{number}"), "shop-production", ["timeout_spike", "checkout"], after);
+        let spike = ["latency_spike", "payment-api"];
+        lines += &event_line(&format!("p{number}"), "payments-production", spike, at);
+        let after = at + times * lag_seconds * SECOND_MS;
+        lines += &event_line(&format!("c{number}"), "shop-production", ["timeout_spike", "checkout"], after);
     }
-    // now comes from the rows: the day after, all lags have passed
-    let next = TimeMs::parse_rfc3339("2024-11-13T08:00:00Z").unwrap();
-    lines += &line("note".to_owned(), "shop-production", ["note", "checkout"], next);
+    lines
+}
+
+/// The report of a run over these events.
+fn report_of(lines: &str) -> Value {
     let folder = tempfile::tempdir().unwrap();
     let events = folder.path().join("events.ndjson");
     std::fs::write(&events, lines).unwrap();
-    let report = Reef::new(&files_source(&[&events], &[])).run();
+    Reef::new(&files_source(&[&events], &[])).run()
+}
+
+#[test]
+fn a_relation_between_two_applications_is_confirmed_with_its_lag_of_seconds() {
+    // now comes from the rows: the day after, all lags have passed
+    let next = TimeMs::parse_rfc3339("2024-11-13T08:00:00Z").unwrap();
+    let note = event_line("note", "shop-production", ["note", "checkout"], next);
+    let report = report_of(&(payments_and_checkout(1) + &note));
     let confirmed = event_patterns(&report, "confirmed");
     let ends = ("payments-production".to_owned(), "shop-production".to_owned());
     assert_eq!(confirmed.keys().collect::<Vec<_>>(), [&ends], "{report:#}");
     assert!((14.0..=17.0).contains(&confirmed[&ends]), "{confirmed:?}");
     let pattern = &report["report"]["confirmed"][0];
     assert_eq!((text(pattern, "source_application"), text(pattern, "target_application")), ("payments", "shop"));
+}
+
+#[test]
+fn an_export_that_ends_with_its_last_target_shows_every_case() {
+    // of 2 h 15 min the time in which another target could come has not passed at the end
+    for (times, lag_seconds) in [(1, 15), (540, 8_100)] {
+        let report = report_of(&payments_and_checkout(times));
+        let confirmed = report["report"]["confirmed"].as_array().unwrap();
+        assert_eq!(confirmed.len(), 1, "{lag_seconds} s: {report:#}");
+        let pattern = &confirmed[0];
+        assert_eq!(text(pattern, "source_colony_id"), "payments-production");
+        let count = |name: &str| pattern[name].as_i64();
+        let counts = (count("occurrence_count"), count("sample_count"), count("open_count"));
+        assert_eq!(counts, (Some(5), Some(5), Some(0)), "{lag_seconds} s: {report:#}");
+        let error_s = count("lag_seconds").unwrap() - lag_seconds;
+        assert!(error_s.abs() <= times, "{lag_seconds} s: {report:#}");
+        let said = text(pattern, "pattern_description");
+        assert!(said.contains(" later in 5 of 5 cases "), "{said}");
+    }
 }

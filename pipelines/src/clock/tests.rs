@@ -95,7 +95,7 @@ fn metrics_of_which_events_are_derived_are_events_too() {
     let both = [reported(T0), live.clone()];
     assert_eq!(overtaken(true, &both), Some(Overtaken { reported_now, now: T0 + YEAR_MS }));
     assert_eq!(overtaken(false, &both), None);
-    assert_eq!(overtaken(true, &[live.clone()]), None);
+    assert_eq!(overtaken(true, std::slice::from_ref(&live)), None);
     assert_eq!(overtaken(true, &[reported(T0 + YEAR_MS), live]), None);
 }
 

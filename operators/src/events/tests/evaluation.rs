@@ -3,13 +3,16 @@
 //! A short run is an ordinary test; `cargo xtask eval events` runs the long one and writes its figures to
 //! `docs/evaluation/events.md`.
 
+mod alone;
 mod calibration;
+mod families;
 mod histories;
 mod rules;
 
 use super::support::Chain;
 use crate::events::EventParams;
 use calibration::OfPattern;
+use families::{Family, Mixture, mixture_of};
 use fixtures::tally::{Found, counted, interval, percent, quantile, table};
 use histories::{Axes, Extent, History, NULLS, Null, RELATIONS, mixture, null};
 use model::pattern::{Finding, PatternState};
@@ -25,6 +28,8 @@ struct Size {
     /// Histories with planted relations.
     mixtures: u64,
     of_mixture: Extent,
+    /// Histories of each family with one planted relation.
+    of_family: u64,
     first_seed: u64,
 }
 
@@ -33,21 +38,23 @@ const SHORT: Size = Size {
     of_null: Extent { colonies: 10, days: 14 },
     mixtures: 1,
     of_mixture: Extent { colonies: 10, days: 14 },
+    of_family: 6,
     first_seed: 1,
 };
 /// So that it takes one core minutes, not hours: pairs grow with the square of the colonies.
 const LONG: Size = Size {
     nulls: 20,
-    of_null: Extent { colonies: 7, days: 30 },
+    of_null: Extent { colonies: 6, days: 30 },
     mixtures: 20,
     of_mixture: Extent { colonies: 6, days: 30 },
-    first_seed: 101,
+    of_family: 120,
+    first_seed: 1_001,
 };
 
 /// Pairs that the engine confirms, with the lag that it states in seconds; ever: those withdrawn since as well.
 struct Confirmed {
     now: Vec<(Pair, i32)>,
-    ever: BTreeSet<Pair>,
+    ever: Vec<(Pair, i32)>,
     /// The decided predictions of each pattern.
     predictions: Vec<OfPattern>,
 }
@@ -64,13 +71,12 @@ fn confirmed(history: &History) -> Confirmed {
     let is = |finding: &Finding, state: PatternState| {
         finding.correlation.state == state && finding.correlation.explained_by.is_none()
     };
-    let now: Vec<(Pair, i32)> = found
-        .iter()
-        .filter(|finding| is(finding, PatternState::Confirmed))
-        .map(|finding| (pair(finding), finding.correlation.lag_seconds))
-        .collect();
-    let withdrawn = found.iter().filter(|finding| is(finding, PatternState::Withdrawn)).map(pair);
-    let ever = now.iter().map(|(pair, _)| pair.clone()).chain(withdrawn).collect();
+    let of_state = |state: PatternState| {
+        let rows = found.iter().filter(move |finding| is(finding, state));
+        rows.map(|finding| (pair(finding), finding.correlation.lag_seconds)).collect::<Vec<(Pair, i32)>>()
+    };
+    let now = of_state(PatternState::Confirmed);
+    let ever = [now.clone(), of_state(PatternState::Withdrawn)].concat();
     Confirmed { now, ever, predictions: calibration::decided(&chain) }
 }
 
@@ -92,8 +98,9 @@ fn of_null(kind: Null, size: &Size) -> OfNull {
     for seed in size.first_seed..size.first_seed + size.nulls {
         let history = null(kind, seed, size.of_null);
         let confirmed = confirmed(&history);
-        sum.with_any += u64::from(!confirmed.now.is_empty());
-        sum.with_any_ever += u64::from(!confirmed.ever.is_empty());
+        let is_wrong = |(_, lag_s): &(Pair, i32)| kind.right_up_to_s().is_none_or(|right| *lag_s > right);
+        sum.with_any += u64::from(confirmed.now.iter().any(is_wrong));
+        sum.with_any_ever += u64::from(confirmed.ever.iter().any(is_wrong));
         sum.pairs += rules::pairs(&history).len() as u64;
         for (count, rule) in sum.by_rule.iter_mut().zip(Rule::ALL) {
             *count += rule.found(&history).len() as u64;
@@ -138,6 +145,33 @@ fn of_mixture(size: &Size) -> OfMixture {
     sum
 }
 
+/// What was found in histories of one family.
+#[derive(Default)]
+struct OfFamily {
+    engine: Found,
+    /// By share of the sources that are followed: confirmed, planted.
+    shares: [(u64, u64); Family::SHARES.len()],
+    lag_errors_s: Vec<f64>,
+    pairs: u64,
+}
+
+fn of_family(family: Family, size: &Size) -> OfFamily {
+    let mut sum = OfFamily::default();
+    for seed in size.first_seed..size.first_seed + size.of_family {
+        let Mixture { history, pair, lag_s, share } = mixture_of(family, seed);
+        sum.pairs += rules::pairs(&history).len() as u64;
+        let confirmed = confirmed(&history).now;
+        let own: BTreeSet<Pair> = confirmed.iter().map(|(pair, _)| pair.clone()).collect();
+        sum.engine.add(&own, &BTreeSet::from([pair.clone()]));
+        let found = confirmed.iter().find(|(found, _)| *found == pair);
+        sum.lag_errors_s.extend(found.map(|(_, found_s)| (f64::from(*found_s) - lag_s).abs()));
+        let (count, planted) = &mut sum.shares[share];
+        *count += u64::from(found.is_some());
+        *planted += 1;
+    }
+    sum
+}
+
 #[test]
 fn events() {
     // the path is where `cargo xtask eval` wants the figures
@@ -145,10 +179,13 @@ fn events() {
     let size = if report.is_some() { LONG } else { SHORT };
     let nulls: Vec<(Null, OfNull)> = NULLS.iter().map(|kind| (*kind, of_null(*kind, &size))).collect();
     let mixture = of_mixture(&size);
+    let families: Vec<(Family, OfFamily)> =
+        Family::ALL.iter().map(|family| (*family, of_family(*family, &size))).collect();
     if let Some(path) = report {
         let sections = [
             nulls_section(&nulls, &size),
             mixture_section(&mixture, &size),
+            families_section(&families, &size),
             power_section(&mixture),
             calibration::section(&mixture.predictions),
         ];
@@ -156,11 +193,18 @@ fn events() {
         return;
     }
     for (kind, found) in nulls.iter().filter(|(kind, _)| kind.is_independent()) {
-        assert_eq!(found.with_any_ever, 0, "{}", kind.name());
+        // the gaps of the front of a site are not seen to repeat before the fifth day of a script (definitions.md)
+        let with_any = if matches!(kind, Null::Script { .. }) { found.with_any } else { found.with_any_ever };
+        assert_eq!(with_any, 0, "{}", kind.name());
     }
     let Found { found, right, planted } = mixture.engine;
     assert_eq!(found, right, "a pair that was not planted is confirmed");
     assert!(right * 4 >= planted, "{right} of {planted} planted relations are confirmed");
+    for (family, OfFamily { engine, .. }) in &families {
+        assert_eq!(engine.found, engine.right, "{}: a pair that was not planted is confirmed", family.name());
+        let Found { right, planted, .. } = engine;
+        assert!(3 * right >= 2 * planted, "{}: {right} of {planted} planted relations", family.name());
+    }
     let (inside, known) = calibration::inside(&mixture.predictions);
     assert!(known > 0 && 2 * inside >= known, "{inside} of {known} patterns come true about as often as they say");
     let naive = &mixture.by_rule[0];
@@ -172,7 +216,7 @@ fn nulls_section(nulls: &[(Null, OfNull)], size: &Size) -> String {
         .iter()
         .map(|(kind, of)| {
             let mut row = vec![
-                kind.name().to_owned(),
+                kind.name(),
                 of.days.to_string(),
                 of.pairs.to_string(),
                 format!("{} of {}", of.with_any, of.histories),
@@ -185,9 +229,11 @@ fn nulls_section(nulls: &[(Null, OfNull)], size: &Size) -> String {
     let head = ["kind", "days", "pairs", "histories with a confirmed pair", "… that ever had one"];
     let head: Vec<&str> = head.into_iter().chain(Rule::ALL.map(Rule::name)).collect();
     format!(
-        "\n## Histories without a relation\n\n{} histories for each kind, {} colonies with two event types. Pairs are those of \
-         all of them together. Wanted: nothing confirmed in 95 % of the histories. The last columns are pairs that simpler \
-         rules report. Types that share their weather are associated, without one following the other.\n{}",
+        "\n## Histories without a relation\n\n{} histories for each kind, {} colonies with two event types; a script has 13 \
+         colonies, and flurries have 24, with one. Pairs are those of all of them together. Wanted: nothing confirmed in 95 % \
+         of the histories. The last columns are pairs that simpler rules report. Types that share their weather or incidents \
+         are associated, without one following the other. Of a script, pairs with a lag of up to 15 minutes are not counted: \
+         inside a round one alert may cause another.\n{}",
         size.nulls,
         size.of_null.colonies,
         table(&head, &rows)
@@ -226,6 +272,30 @@ fn mixture_section(mixture: &OfMixture, size: &Size) -> String {
         quantile(&errors, 0.9)
     ));
     text
+}
+
+fn families_section(families: &[(Family, OfFamily)], size: &Size) -> String {
+    let row = |(family, of): &(Family, OfFamily)| {
+        let mut errors = of.lag_errors_s.clone();
+        errors.sort_by(f64::total_cmp);
+        let mut row = of.engine.row(family.name());
+        row.extend(of.shares.iter().map(|(found, planted)| percent(*found, *planted)));
+        row.push(format!("{:.0} s, {:.0} s", quantile(&errors, 0.5), quantile(&errors, 0.9)));
+        row
+    };
+    let head = ["family", "confirmed", "precision", "false among them (95 %)", "recall"].map(str::to_owned);
+    let by_share = Family::SHARES.map(|share| format!("… {share} followed"));
+    let head: Vec<String> = head.into_iter().chain(by_share).chain(["lag error: median, 90 %".to_owned()]).collect();
+    let head: Vec<&str> = head.iter().map(String::as_str).collect();
+    format!(
+        "\n## Two families\n\n{} histories of each, of 30 days: one relation of 20 to 60 sources, and four types that have \
+         nothing to do with it; {} pairs in all. The first family has the kinds of types that the definition was chosen on, \
+         and normal lags; the second has others (weekly, half-hourly, ramps, bursts in working hours, shared incidents of 45 \
+         minutes), and lognormal lags. Wanted: precision 97 %, recall 87 %.\n{}",
+        size.of_family,
+        families.iter().map(|(_, of)| of.pairs).sum::<u64>(),
+        table(&head, &families.iter().map(row).collect::<Vec<_>>())
+    )
 }
 
 fn power_section(mixture: &OfMixture) -> String {

@@ -57,7 +57,7 @@ const LONG: Size = Size {
     exact: 5,
     extent: Extent { series: 24, minutes: 3 * DAY + 90, live: 70 },
     window_ms: 24 * HOUR_MS,
-    first_seed: 101,
+    first_seed: 1_001,
 };
 
 /// A finding at the end of a day.

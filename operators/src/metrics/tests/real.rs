@@ -7,6 +7,7 @@ use model::pattern::{Correlation, PatternState};
 use model::time::{DAY_MS, HOUR_MS, MINUTE_MS};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::{Field, Row};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 fn recording(scenario: &str) -> Option<PathBuf> {
@@ -191,5 +192,33 @@ fn a_shop_under_one_load_has_nothing_confirmed_by_the_load() {
                 assert!(shared.count() >= 3, "{case}: the request rates say why");
             }
         }
+    }
+}
+
+/// The evening of the second day of every other service beside that of the first day of the others.
+#[test]
+fn services_of_a_shop_that_are_moved_by_a_day_have_nothing_to_do_with_the_others() {
+    let twin = ("the twin", twins::boutique(twins::SEED).metrics);
+    let real = points("boutique").map(|(_, points)| ("real", points));
+    let params = MetricParams { window_ms: 8 * HOUR_MS, ..MetricParams::default() };
+    for (recording, points) in std::iter::once(twin).chain(real) {
+        let colonies: BTreeSet<String> = points.iter().map(|p| p.series.names().colony_id.to_owned()).collect();
+        let moved: BTreeSet<&str> = colonies.iter().step_by(2).map(String::as_str).collect();
+        let end = points.iter().map(|p| p.timestamp).max().unwrap();
+        let now = end.floor_to(DAY_MS) - 1;
+        let shifted = points.iter().map(|p| match moved.contains(p.series.names().colony_id) {
+            true => MetricPoint { timestamp: p.timestamp - DAY_MS, ..*p },
+            false => *p,
+        });
+        let run = run_until(shifted.filter(|p| p.timestamp <= now).collect(), params, now);
+        // 2,331 where each series moves; no more than half of them do not cross
+        assert!(run.tested() > 1_500, "{recording}: {} pairs", run.tested());
+        let found = run.findings();
+        let crosses = |c: &Correlation| {
+            moved.contains(c.key.source.colony_id.as_str()) != moved.contains(c.key.target.colony_id.as_str())
+        };
+        let confirmed: Vec<&Correlation> =
+            found.iter().map(|f| &f.correlation).filter(|c| c.state != PatternState::Candidate && crosses(c)).collect();
+        assert!(confirmed.is_empty(), "{recording}: {confirmed:#?}");
     }
 }
