@@ -22,6 +22,8 @@ use datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::unnest::UnnestExec;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -181,7 +183,7 @@ impl ExecutionPlan for CountedExec {
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let kept = MemoryConsumer::new("counted rows").register(context.memory_pool());
-        let count = Count { bound: self.bound.clone(), kept, rows: 0, bytes: 0, longest: 0 };
+        let count = Count::new(self.bound.clone(), kept);
         let input = self.input.execute(partition, context)?;
         let schema = input.schema();
         let counted = RecordBatchStreamAdapter::new(schema, CountedRows { input, count, waiting: None });
@@ -227,9 +229,39 @@ struct Count {
     rows: usize,
     bytes: usize,
     longest: usize,
+    batch: Longest,
+}
+
+/// The longest rows so far, at most as many as a batch has.
+#[derive(Default)]
+struct Longest {
+    /// Bytes of each; the shortest of them is on top.
+    rows: BinaryHeap<Reverse<usize>>,
+    bytes: usize,
+}
+
+impl Longest {
+    fn add(&mut self, bytes: usize) {
+        if self.rows.len() >= BATCH_ROWS {
+            match self.rows.peek_mut() {
+                Some(mut shortest) if shortest.0 < bytes => {
+                    self.bytes = self.bytes.saturating_sub(shortest.0);
+                    *shortest = Reverse(bytes);
+                }
+                _ => return,
+            }
+        } else {
+            self.rows.push(Reverse(bytes));
+        }
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
 }
 
 impl Count {
+    fn new(bound: Bound, kept: MemoryReservation) -> Count {
+        Count { bound, kept, rows: 0, bytes: 0, longest: 0, batch: Longest::default() }
+    }
+
     /// Counts a batch; how many of its rows may pass at once. An error when a limit is reached.
     fn add(&mut self, batch: &RecordBatch) -> Result<usize> {
         match &self.bound {
@@ -268,9 +300,9 @@ impl Count {
             Bound::Filtered(made) => {
                 let rows = sizes::of_rows(batch);
                 let longest = rows.iter().copied().max().unwrap_or(0);
-                self.longest = self.longest.max(longest);
-                self.bytes = rows.into_iter().fold(self.bytes, usize::saturating_add);
-                self.kept.try_resize(self.bytes.min(self.longest.saturating_mul(BATCH_ROWS)))?;
+                rows.into_iter().for_each(|bytes| self.batch.add(bytes));
+                // any of them may match, and no batch of others is longer
+                self.kept.try_resize(self.batch.bytes)?;
                 return rows_at_once(made.of_row(longest));
             }
         }
@@ -310,7 +342,7 @@ mod tests {
     fn count(bound: Bound, memory_bytes: usize) -> Count {
         let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(memory_bytes));
         let kept = MemoryConsumer::new("test").register(&pool);
-        Count { bound, kept, rows: 0, bytes: 0, longest: 0 }
+        Count::new(bound, kept)
     }
 
     fn joined(is_kept: bool) -> Bound {
@@ -391,6 +423,20 @@ mod tests {
         let mut short = count(filter(), 1 << 20);
         assert!((0..50).all(|_| short.add(&texts("short", 2_000)).is_ok()), "what has passed is not kept");
         assert!(count(filter(), 1 << 20).add(&texts(&"x".repeat(1_000), 2_000)).is_err());
+        let mut long = count(filter(), 1 << 20);
+        assert!(long.add(&texts(&"x".repeat(200_000), 1)).is_ok());
+        assert!((0..50).all(|_| long.add(&texts("short", 2_000)).is_ok()), "one long row is kept once");
+        assert!((0..5).any(|_| long.add(&texts(&"x".repeat(200_000), 1)).is_err()), "six of them are too much");
+    }
+
+    #[test]
+    fn the_longest_rows_are_as_many_as_a_batch_has() {
+        let mut longest = Longest::default();
+        (0..2 * BATCH_ROWS).for_each(|bytes| longest.add(bytes));
+        let expected: usize = (BATCH_ROWS..2 * BATCH_ROWS).sum();
+        assert_eq!((longest.rows.len(), longest.bytes), (BATCH_ROWS, expected));
+        (0..BATCH_ROWS).for_each(|bytes| longest.add(bytes));
+        assert_eq!((longest.rows.len(), longest.bytes), (BATCH_ROWS, expected), "shorter ones change nothing");
     }
 
     #[tokio::test]
