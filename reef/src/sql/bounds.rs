@@ -8,8 +8,9 @@
 use super::computed::{Computed, expressions};
 use super::limits::JOINED_BYTES_MAX;
 use super::sizes::{self, FIXED_BYTES, is_fixed};
-use datafusion::arrow::array::RecordBatch;
-use datafusion::arrow::datatypes::Schema;
+use datafusion::arrow::array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions, UInt64Array};
+use datafusion::arrow::compute::take;
+use datafusion::arrow::datatypes::{DataType, Schema};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::error::{DataFusionError, Result};
@@ -196,19 +197,19 @@ impl ExecutionPlan for CountedExec {
 struct CountedRows {
     input: SendableRecordBatchStream,
     count: Count,
-    /// The rest of a batch, and how many of its rows pass at once.
-    waiting: Option<(RecordBatch, usize)>,
+    /// A batch of which so many rows have passed, and how many of them pass at once.
+    waiting: Option<(RecordBatch, usize, usize)>,
 }
 
 impl Stream for CountedRows {
     type Item = Result<RecordBatch>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let (batch, rows) = match self.waiting.take() {
+        let (batch, passed, rows) = match self.waiting.take() {
             Some(waiting) => waiting,
             None => match ready!(self.input.as_mut().poll_next(context)) {
                 Some(Ok(batch)) => match self.count.add(&batch) {
-                    Ok(rows) => (batch, rows),
+                    Ok(rows) => (batch, 0, rows),
                     Err(error) => return Poll::Ready(Some(Err(error))),
                 },
                 ended => return Poll::Ready(ended),
@@ -217,9 +218,30 @@ impl Stream for CountedRows {
         if batch.num_rows() <= rows {
             return Poll::Ready(Some(Ok(batch)));
         }
-        self.waiting = Some((batch.slice(rows, batch.num_rows() - rows), rows));
-        Poll::Ready(Some(Ok(batch.slice(0, rows))))
+        let end = passed.saturating_add(rows).min(batch.num_rows());
+        let part = part(&batch, passed, end);
+        if end < batch.num_rows() {
+            self.waiting = Some((batch, end, rows));
+        }
+        Poll::Ready(Some(part))
     }
+}
+
+/// A copy of some rows of a batch. What keeps a slice counts the whole of the columns that it shares, for each slice.
+fn part(batch: &RecordBatch, from: usize, to: usize) -> Result<RecordBatch> {
+    let places = UInt64Array::from_iter_values(from as u64..to as u64);
+    let copied = |column: &ArrayRef| -> Result<ArrayRef> {
+        let values = take(column, &places, None)?;
+        Ok(match values.data_type() {
+            // these still point into the texts of all
+            DataType::Utf8View => Arc::new(values.as_string_view().gc()) as ArrayRef,
+            DataType::BinaryView => Arc::new(values.as_binary_view().gc()) as ArrayRef,
+            _ => values,
+        })
+    };
+    let columns = batch.columns().iter().map(copied).collect::<Result<Vec<_>>>()?;
+    let options = RecordBatchOptions::new().with_row_count(Some(to - from));
+    Ok(RecordBatch::try_new_with_options(batch.schema(), columns, &options)?)
 }
 
 /// What has passed.
@@ -335,7 +357,8 @@ fn rows_at_once(bytes_of_row: usize) -> Result<usize> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use datafusion::arrow::array::{ArrayRef, Int64Array, ListArray, RecordBatchOptions, StringArray};
+    use datafusion::arrow::array::{Int64Array, ListArray, StringArray, StringViewArray};
+    use datafusion::arrow::compute::concat_batches;
     use datafusion::arrow::datatypes::Int64Type;
     use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryPool};
 
@@ -451,5 +474,29 @@ mod tests {
             parts.push(part.unwrap().num_rows());
         }
         assert_eq!(parts, [64, 64, 22, 0]);
+    }
+
+    #[test]
+    fn a_part_owns_what_it_has() {
+        let rows = 6_400;
+        let text = |row: i64| format!("a text that is no part of its view, and that differs: {row}");
+        let many = i64::try_from(rows).unwrap();
+        let columns: [(&str, ArrayRef); 4] = [
+            ("n", Arc::new((0..many).map(Some).collect::<Int64Array>())),
+            ("t", Arc::new((0..many).map(|row| Some(text(row))).collect::<StringArray>())),
+            ("v", Arc::new((0..many).map(|row| (row % 3 != 0).then(|| text(row))).collect::<StringViewArray>())),
+            (
+                "l",
+                Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>((0..many).map(|row| Some([Some(row); 3])))),
+            ),
+        ];
+        let whole = RecordBatch::try_from_iter(columns).unwrap();
+        let parts: Vec<_> = (0..rows).step_by(640).map(|from| part(&whole, from, from + 640).unwrap()).collect();
+        assert_eq!(concat_batches(&whole.schema(), &parts).unwrap(), whole);
+        let bytes: usize = parts.iter().map(RecordBatch::get_array_memory_size).sum();
+        assert!(bytes < 2 * whole.get_array_memory_size(), "{bytes}");
+        let options = RecordBatchOptions::new().with_row_count(Some(9));
+        let bare = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &options).unwrap();
+        assert_eq!(part(&bare, 4, 9).unwrap().num_rows(), 5, "rows without columns");
     }
 }
