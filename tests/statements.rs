@@ -194,7 +194,9 @@ fn what_a_colony_is_asked_for_is_counted_and_what_it_lacks_is_said() {
     // what the colony does not know is evaluated above it
     assert_eq!(ask(&format!("{recent} AND p95 > 1000")), (0, "6".to_owned(), none.clone()));
     assert_eq!(ask(&format!("{recent} AND service_id LIKE 'w%'")), (3, "6".to_owned(), none.clone()));
-    assert_eq!(ask(&format!("{recent} AND interval_seconds = 300")), (6, "6".to_owned(), none));
+    assert_eq!(ask(&format!("{recent} AND interval_seconds = 300")), (6, "6".to_owned(), none.clone()));
+    // finer ones are left out, as the condition says
+    assert_eq!(ask(&format!("{recent} AND interval_seconds >= 3600")), (0, "6".to_owned(), none));
     let (rows, _, notes) = ask(&format!("{recent} AND interval_seconds <= 60"));
     assert_eq!((rows, &notes[0]["code"], &notes[0]["colony_id"]), (0, &json!("resolution_coarser"), &json!(COLONY)));
     let (rows, _, notes) = ask(&format!("{recent} AND interval_seconds = 3600"));

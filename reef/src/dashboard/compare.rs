@@ -31,7 +31,7 @@ pub async fn page(asked: &Asked) -> Result<Page, Problem> {
         if sides.metric.is_none() {
             sides.metric = comparison.differences.first().map(|one| one.metric_name.clone());
         }
-        beside = further(&sides, asked).await?;
+        beside = further(&sides, asked).await;
     }
     let found = found(&sides, asked).await?;
     let main = html! {
@@ -40,7 +40,13 @@ pub async fn page(asked: &Asked) -> Result<Page, Problem> {
                 p.lead { (shown::sentence(&comparison.summary)) }
                 @if !beside.is_empty() {
                     ul { @for (environment, said) in &beside {
-                        li { (shown::sentence(said)) " – " a href=(sides.against(environment, asked)) { "all metrics that both have" } }
+                        li {
+                            @match said {
+                                Some(said) => (shown::sentence(said)),
+                                None => (shown::name(environment)),
+                            }
+                            " – " a href=(sides.against(environment, asked)) { "all metrics that both have" }
+                        }
                     } }
                 }
                 @for name in &sides.unknown { p.note { "No environment is called " (shown::name(name)) "." } }
@@ -102,16 +108,26 @@ async fn compared(
 }
 
 /// How the first environment differs from those beside the second one in the metric that is drawn, or why that is not known.
-async fn further(sides: &Sides, asked: &Asked) -> Result<Vec<(String, String)>, Problem> {
-    let mut sentences = Vec::new();
+/// Each reads the store again: nothing is said of environments that no address names.
+async fn further(sides: &Sides, asked: &Asked) -> Vec<(String, Option<String>)> {
+    let mut beside = Vec::new();
     for environment in &sides.further {
-        let said = match compared(sides, (environment.as_str(), sides.metric.clone()), asked).await? {
-            Ok(comparison) => comparison.summary,
-            Err(refusal) => refusal.message,
-        };
-        sentences.push((environment.clone(), said));
+        let said = if sides.is_named { Some(said(environment, sides, asked).await) } else { None };
+        beside.push((environment.clone(), said));
     }
-    Ok(sentences)
+    beside
+}
+
+/// How the first environment differs from another one. An error is no reason to show nothing of the others.
+async fn said(environment: &str, sides: &Sides, asked: &Asked) -> String {
+    match compared(sides, (environment, sides.metric.clone()), asked).await {
+        Ok(Ok(comparison)) => comparison.summary,
+        Ok(Err(refusal)) => refusal.message,
+        Err(error) => {
+            tracing::warn!(%error, environment, "a comparison beside the first one failed");
+            format!("{} and {environment} cannot be compared now", sides.a)
+        }
+    }
 }
 
 /// The pattern whose lag the charts can be shifted by: that of the address, else the best one between both.

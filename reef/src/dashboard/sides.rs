@@ -18,6 +18,8 @@ pub struct Sides {
     pub b: String,
     /// Others on the same scale.
     pub further: Vec<String>,
+    /// Whether the address names environments.
+    pub is_named: bool,
     /// Names of the address that no environment has.
     pub unknown: Vec<String>,
     /// The application.
@@ -43,7 +45,7 @@ impl Sides {
         } else {
             (environments.iter().filter(has_it).cloned().collect(), Vec::new())
         };
-        let mut sides = Sides { a, b, further, unknown, application, metric: asked.query.text("metric") };
+        let mut sides = Sides { a, b, further, is_named, unknown, application, metric: asked.query.text("metric") };
         sides.keep_once();
         Some(sides)
     }

@@ -8,8 +8,9 @@
 use super::computed::{Computed, expressions};
 use super::limits::JOINED_BYTES_MAX;
 use super::sizes::{self, FIXED_BYTES, is_fixed};
-use datafusion::arrow::array::RecordBatch;
-use datafusion::arrow::datatypes::Schema;
+use datafusion::arrow::array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions, UInt64Array};
+use datafusion::arrow::compute::take;
+use datafusion::arrow::datatypes::{DataType, Schema};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::error::{DataFusionError, Result};
@@ -22,6 +23,8 @@ use datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::unnest::UnnestExec;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -181,7 +184,7 @@ impl ExecutionPlan for CountedExec {
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let kept = MemoryConsumer::new("counted rows").register(context.memory_pool());
-        let count = Count { bound: self.bound.clone(), kept, rows: 0, bytes: 0, longest: 0 };
+        let count = Count::new(self.bound.clone(), kept);
         let input = self.input.execute(partition, context)?;
         let schema = input.schema();
         let counted = RecordBatchStreamAdapter::new(schema, CountedRows { input, count, waiting: None });
@@ -194,19 +197,19 @@ impl ExecutionPlan for CountedExec {
 struct CountedRows {
     input: SendableRecordBatchStream,
     count: Count,
-    /// The rest of a batch, and how many of its rows pass at once.
-    waiting: Option<(RecordBatch, usize)>,
+    /// A batch of which so many rows have passed, and how many of them pass at once.
+    waiting: Option<(RecordBatch, usize, usize)>,
 }
 
 impl Stream for CountedRows {
     type Item = Result<RecordBatch>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let (batch, rows) = match self.waiting.take() {
+        let (batch, passed, rows) = match self.waiting.take() {
             Some(waiting) => waiting,
             None => match ready!(self.input.as_mut().poll_next(context)) {
                 Some(Ok(batch)) => match self.count.add(&batch) {
-                    Ok(rows) => (batch, rows),
+                    Ok(rows) => (batch, 0, rows),
                     Err(error) => return Poll::Ready(Some(Err(error))),
                 },
                 ended => return Poll::Ready(ended),
@@ -215,9 +218,30 @@ impl Stream for CountedRows {
         if batch.num_rows() <= rows {
             return Poll::Ready(Some(Ok(batch)));
         }
-        self.waiting = Some((batch.slice(rows, batch.num_rows() - rows), rows));
-        Poll::Ready(Some(Ok(batch.slice(0, rows))))
+        let end = passed.saturating_add(rows).min(batch.num_rows());
+        let part = part(&batch, passed, end);
+        if end < batch.num_rows() {
+            self.waiting = Some((batch, end, rows));
+        }
+        Poll::Ready(Some(part))
     }
+}
+
+/// A copy of some rows of a batch. What keeps a slice counts the whole of the columns that it shares, for each slice.
+fn part(batch: &RecordBatch, from: usize, to: usize) -> Result<RecordBatch> {
+    let places = UInt64Array::from_iter_values(from as u64..to as u64);
+    let copied = |column: &ArrayRef| -> Result<ArrayRef> {
+        let values = take(column, &places, None)?;
+        Ok(match values.data_type() {
+            // these still point into the texts of all
+            DataType::Utf8View => Arc::new(values.as_string_view().gc()) as ArrayRef,
+            DataType::BinaryView => Arc::new(values.as_binary_view().gc()) as ArrayRef,
+            _ => values,
+        })
+    };
+    let columns = batch.columns().iter().map(copied).collect::<Result<Vec<_>>>()?;
+    let options = RecordBatchOptions::new().with_row_count(Some(to - from));
+    Ok(RecordBatch::try_new_with_options(batch.schema(), columns, &options)?)
 }
 
 /// What has passed.
@@ -227,9 +251,39 @@ struct Count {
     rows: usize,
     bytes: usize,
     longest: usize,
+    batch: Longest,
+}
+
+/// The longest rows so far, at most as many as a batch has.
+#[derive(Default)]
+struct Longest {
+    /// Bytes of each; the shortest of them is on top.
+    rows: BinaryHeap<Reverse<usize>>,
+    bytes: usize,
+}
+
+impl Longest {
+    fn add(&mut self, bytes: usize) {
+        if self.rows.len() >= BATCH_ROWS {
+            match self.rows.peek_mut() {
+                Some(mut shortest) if shortest.0 < bytes => {
+                    self.bytes = self.bytes.saturating_sub(shortest.0);
+                    *shortest = Reverse(bytes);
+                }
+                _ => return,
+            }
+        } else {
+            self.rows.push(Reverse(bytes));
+        }
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
 }
 
 impl Count {
+    fn new(bound: Bound, kept: MemoryReservation) -> Count {
+        Count { bound, kept, rows: 0, bytes: 0, longest: 0, batch: Longest::default() }
+    }
+
     /// Counts a batch; how many of its rows may pass at once. An error when a limit is reached.
     fn add(&mut self, batch: &RecordBatch) -> Result<usize> {
         match &self.bound {
@@ -268,9 +322,9 @@ impl Count {
             Bound::Filtered(made) => {
                 let rows = sizes::of_rows(batch);
                 let longest = rows.iter().copied().max().unwrap_or(0);
-                self.longest = self.longest.max(longest);
-                self.bytes = rows.into_iter().fold(self.bytes, usize::saturating_add);
-                self.kept.try_resize(self.bytes.min(self.longest.saturating_mul(BATCH_ROWS)))?;
+                rows.into_iter().for_each(|bytes| self.batch.add(bytes));
+                // any of them may match, and no batch of others is longer
+                self.kept.try_resize(self.batch.bytes)?;
                 return rows_at_once(made.of_row(longest));
             }
         }
@@ -303,14 +357,15 @@ fn rows_at_once(bytes_of_row: usize) -> Result<usize> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use datafusion::arrow::array::{ArrayRef, Int64Array, ListArray, RecordBatchOptions, StringArray};
+    use datafusion::arrow::array::{Int64Array, ListArray, StringArray, StringViewArray};
+    use datafusion::arrow::compute::concat_batches;
     use datafusion::arrow::datatypes::Int64Type;
     use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryPool};
 
     fn count(bound: Bound, memory_bytes: usize) -> Count {
         let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(memory_bytes));
         let kept = MemoryConsumer::new("test").register(&pool);
-        Count { bound, kept, rows: 0, bytes: 0, longest: 0 }
+        Count::new(bound, kept)
     }
 
     fn joined(is_kept: bool) -> Bound {
@@ -391,6 +446,20 @@ mod tests {
         let mut short = count(filter(), 1 << 20);
         assert!((0..50).all(|_| short.add(&texts("short", 2_000)).is_ok()), "what has passed is not kept");
         assert!(count(filter(), 1 << 20).add(&texts(&"x".repeat(1_000), 2_000)).is_err());
+        let mut long = count(filter(), 1 << 20);
+        assert!(long.add(&texts(&"x".repeat(200_000), 1)).is_ok());
+        assert!((0..50).all(|_| long.add(&texts("short", 2_000)).is_ok()), "one long row is kept once");
+        assert!((0..5).any(|_| long.add(&texts(&"x".repeat(200_000), 1)).is_err()), "six of them are too much");
+    }
+
+    #[test]
+    fn the_longest_rows_are_as_many_as_a_batch_has() {
+        let mut longest = Longest::default();
+        (0..2 * BATCH_ROWS).for_each(|bytes| longest.add(bytes));
+        let expected: usize = (BATCH_ROWS..2 * BATCH_ROWS).sum();
+        assert_eq!((longest.rows.len(), longest.bytes), (BATCH_ROWS, expected));
+        (0..BATCH_ROWS).for_each(|bytes| longest.add(bytes));
+        assert_eq!((longest.rows.len(), longest.bytes), (BATCH_ROWS, expected), "shorter ones change nothing");
     }
 
     #[tokio::test]
@@ -405,5 +474,29 @@ mod tests {
             parts.push(part.unwrap().num_rows());
         }
         assert_eq!(parts, [64, 64, 22, 0]);
+    }
+
+    #[test]
+    fn a_part_owns_what_it_has() {
+        let rows = 6_400;
+        let text = |row: i64| format!("a text that is no part of its view, and that differs: {row}");
+        let many = i64::try_from(rows).unwrap();
+        let columns: [(&str, ArrayRef); 4] = [
+            ("n", Arc::new((0..many).map(Some).collect::<Int64Array>())),
+            ("t", Arc::new((0..many).map(|row| Some(text(row))).collect::<StringArray>())),
+            ("v", Arc::new((0..many).map(|row| (row % 3 != 0).then(|| text(row))).collect::<StringViewArray>())),
+            (
+                "l",
+                Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>((0..many).map(|row| Some([Some(row); 3])))),
+            ),
+        ];
+        let whole = RecordBatch::try_from_iter(columns).unwrap();
+        let parts: Vec<_> = (0..rows).step_by(640).map(|from| part(&whole, from, from + 640).unwrap()).collect();
+        assert_eq!(concat_batches(&whole.schema(), &parts).unwrap(), whole);
+        let bytes: usize = parts.iter().map(RecordBatch::get_array_memory_size).sum();
+        assert!(bytes < 2 * whole.get_array_memory_size(), "{bytes}");
+        let options = RecordBatchOptions::new().with_row_count(Some(9));
+        let bare = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &options).unwrap();
+        assert_eq!(part(&bare, 4, 9).unwrap().num_rows(), 5, "rows without columns");
     }
 }

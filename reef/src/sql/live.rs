@@ -289,7 +289,8 @@ impl Unasked {
             }
             if seconds > to {
                 (self.coarser, self.longest) = (self.coarser + 1, self.longest.max(seconds));
-            } else if seconds < from {
+            } else if seconds < from && to < u32::MAX {
+                // without an upper end a condition only leaves out finer ones
                 let known = if self.finer == 0 { seconds } else { self.shortest };
                 (self.finer, self.shortest) = (self.finer + 1, known.min(seconds));
             }

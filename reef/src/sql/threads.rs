@@ -36,7 +36,7 @@ impl Drop for Started {
 }
 
 impl Threads {
-    /// Threads that give way to all others.
+    /// Threads that give way to all others, on Linux.
     pub(super) fn giving_way() -> Threads {
         Threads(Arc::new(Started { runtime: OnceLock::new(), gives_way: true }))
     }
@@ -46,7 +46,8 @@ impl Threads {
         let start = || {
             let mut builder = Builder::new_multi_thread();
             builder.worker_threads(THREADS).thread_stack_size(STACK_BYTES).thread_name("sql").enable_all();
-            if self.0.gives_way {
+            // elsewhere the whole process would get the priority
+            if self.0.gives_way && cfg!(target_os = "linux") {
                 // from here on: a thread that one of them starts has its priority already
                 let nice = getpriority_process(None).map(|now| now.saturating_add(NICER).min(NICEST));
                 builder.on_thread_start(move || {
@@ -83,7 +84,8 @@ mod tests {
             threads.handle().spawn(started).await.unwrap()
         };
         assert_eq!(seen(Threads::default()).await, [before; 3]);
-        assert_eq!(seen(Threads::giving_way()).await, [(before + NICER).min(NICEST); 3]);
+        let nicer = if cfg!(target_os = "linux") { (before + NICER).min(NICEST) } else { before };
+        assert_eq!(seen(Threads::giving_way()).await, [nicer; 3]);
         assert_eq!(nice(), before, "other threads are as they were");
     }
 }

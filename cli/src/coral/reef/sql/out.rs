@@ -1,20 +1,21 @@
 //! Out: a file that gets the rows of an answer, complete or not at all.
 
+use rand::RngExt;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
 /// Writes a file with what `fill` puts into it. A new file is made beside the old one, which it then replaces; what is
-/// no regular file (a pipe, a terminal, a link) is written as it is.
+/// no regular file (a pipe, a terminal, a link to no file) is written as it is.
 pub fn write(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
-    if fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
+    let Some(path) = replaced(path) else {
         return fill(&mut File::create(path)?);
-    }
-    let part = beside(path);
+    };
+    let part = beside(&path);
     // a file of this name is another process's
     let mut file = File::create_new(&part)?;
-    let written = fill(&mut file).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&part, path));
+    let written = fill(&mut file).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&part, &path));
     if written.is_err() {
         // the first error counts
         let _ = fs::remove_file(&part);
@@ -22,11 +23,24 @@ pub fn write(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io:
     written
 }
 
-/// A name in the same folder that no other process takes.
+/// The regular file that a new one replaces: for a link, the one that it leads to.
+fn replaced(path: &Path) -> Option<PathBuf> {
+    match fs::symlink_metadata(path) {
+        // these stand for what a process has open, which no other file replaces
+        Ok(found) if found.is_symlink() && ["/dev", "/proc"].iter().any(|folder| path.starts_with(folder)) => None,
+        Ok(found) if found.is_symlink() => {
+            fs::canonicalize(path).ok().filter(|target| fs::metadata(target).is_ok_and(|found| found.is_file()))
+        }
+        Ok(found) => found.is_file().then(|| path.to_owned()),
+        Err(_) => Some(path.to_owned()),
+    }
+}
+
+/// A name in the same folder that no other process takes, nor one that was killed.
 fn beside(path: &Path) -> PathBuf {
     let mut name = OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
-    name.push(format!(".{}.part", std::process::id()));
+    name.push(format!(".{:016x}.part", rand::rng().random_range(0..u64::MAX)));
     path.with_file_name(name)
 }
 
@@ -50,6 +64,28 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).unwrap(), "new");
         assert_eq!(fs::read_to_string(&part).unwrap(), "a user's");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "nothing is left");
+    }
+
+    #[test]
+    fn a_link_leads_to_a_complete_file_or_to_the_old_one() {
+        let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (link, file) = (folder.path().join("link.csv"), other.path().join("file.csv"));
+        fs::write(&file, "old").unwrap();
+        symlink(&file, &link).unwrap();
+        assert!(write(&link, |to| to.write_all(b"n").and(Err(io::ErrorKind::InvalidData.into()))).is_err());
+        assert_eq!(fs::read_to_string(&file).unwrap(), "old");
+        write(&link, |to| to.write_all(b"new")).unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "new");
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        for folder in [&folder, &other] {
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left");
+        }
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_in_the_way_of_none() {
+        let path = Path::new("rows.csv");
+        assert_ne!(beside(path), beside(path));
     }
 
     #[test]
