@@ -67,7 +67,7 @@ pub struct Record {
     /// What was sent to a model, as it left this process.
     pub sent: String,
     /// The evidence with its values and statements: a list in JSON, of at most [`EVIDENCE_BYTES_MAX`]. Empty where there is
-    /// none, and where a version recorded it that kept the ids alone.
+    /// none, before it has ended, where its process ended first, and where a version recorded it that kept the ids alone.
     pub evidence: String,
     /// Of one that has begun: by when it ends, unless its process does.
     pub ends_by: String,

@@ -259,7 +259,7 @@ impl Analyst {
             send(pieces, Piece::Status(done.to_owned())).await;
         }
         entry.record.evidence_ids = found.evidence().map(|one| one.id.clone()).collect();
-        entry.record.evidence = recorded::written(found.evidence());
+        entry.evidence = recorded::written(found.evidence());
         let analysis = self.worded(asked, (found, &names), (began, until), &mut entry, pieces).await;
         entry.answered(&analysis);
         Ok(analysis)
@@ -392,6 +392,8 @@ struct Entry<'a> {
     analyst: &'a Analyst,
     began: TimeMs,
     record: Record,
+    /// As it is recorded at the end; before that the record has its ids.
+    evidence: String,
 }
 
 impl<'a> Entry<'a> {
@@ -410,7 +412,7 @@ impl<'a> Entry<'a> {
             cost_micros: Some(0),
             ..Record::default()
         };
-        let entry = Entry { analyst, began, record };
+        let entry = Entry { analyst, began, record, evidence: String::new() };
         entry.append();
         entry
     }
@@ -458,6 +460,7 @@ impl Drop for Entry<'_> {
     fn drop(&mut self) {
         let took_ms = self.analyst.now() - self.began;
         self.record.took_ms = u64::try_from(took_ms).unwrap_or(0);
+        self.record.evidence = std::mem::take(&mut self.evidence);
         if self.record.outcome == STARTED && std::thread::panicking() {
             self.record.outcome = "failed".to_owned();
             self.record.reason =

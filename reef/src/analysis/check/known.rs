@@ -14,6 +14,7 @@ const KNOWN: &[&str] = &[
     "about",
     "additionally",
     "after",
+    "again",
     "against",
     "almost",
     "also",
@@ -310,6 +311,7 @@ const KNOWN: &[&str] = &[
     "which",
     "while",
     "whose",
+    "will",
     "window",
     "windows",
     "with",
@@ -317,31 +319,21 @@ const KNOWN: &[&str] = &[
     "x",
 ];
 
-/// What may be done, as the beginning of an order.
-const DOING: &[&str] = &[
-    "deploy", "redeploy", "release", "restart", "rollback", "roll", "revert", "move", "start", "stop", "report", "open",
-];
-/// Words behind which another part of a sentence begins.
-const JOINING: &[&str] = &["and", "or", "then", "but", "also"];
-/// Words behind the name of an event, which is no order then: `deploy of api`.
-const OF: &[&str] =
-    &["of", "in", "on", "at", "for", "from", "to", "after", "before", "by", "with", "and", "or", "than", "against"];
-/// Verbs that state something.
-const STATING: &[&str] = &[
-    "is", "are", "was", "were", "has", "have", "had", "came", "follows", "followed", "precedes", "preceded", "began",
-    "started", "ended", "happened", "occurred",
-];
-
 /// Whether each word is known; `lower` is in lower case.
 pub(super) fn are_known(lower: &str, cited: &[&Evidence]) -> bool {
     let of_evidence = words_of(cited);
     split(lower).all(|word| {
-        word.is_empty()
-            || word.chars().any(|c| c.is_ascii_digit())
-            || KNOWN.contains(&word)
-            || words::is_direction(word)
-            || of_evidence.contains(word)
+        // "error-rate": of known words
+        is_known(word, &of_evidence) || (word.contains('-') && word.split('-').all(|part| is_known(part, &of_evidence)))
     })
+}
+
+fn is_known(word: &str, of_evidence: &BTreeSet<String>) -> bool {
+    word.is_empty()
+        || word.chars().any(|c| c.is_ascii_digit())
+        || KNOWN.contains(&word)
+        || words::is_direction(word)
+        || of_evidence.contains(word)
 }
 
 /// The names of the evidence, the words of its descriptions, and the parts of both.
@@ -361,33 +353,42 @@ fn words_of(cited: &[&Evidence]) -> BTreeSet<String> {
     all
 }
 
-/// Whether a part of a sentence begins with what is to be done, and states nothing.
-pub(super) fn is_order(lower: &str) -> bool {
-    let words: Vec<&str> = lower.split_whitespace().collect();
-    (0..words.len()).any(|place| {
-        let begins = place.checked_sub(1).is_none_or(|before| {
-            words[before].ends_with([',', ';', ':', '.', '!']) || JOINING.contains(&trimmed(words[before]))
-        });
-        let Some(next) = words.get(place + 1).map(|next| trimmed(next)) else { return false };
-        begins
-            && DOING.contains(&trimmed(words[place]))
-            && !next.is_empty()
-            && !OF.contains(&next)
-            && !words[place + 1..].iter().any(|word| STATING.contains(&trimmed(word)))
-    })
-}
-
 /// The words of a text, without the signs around them, and without the end of "production's".
 fn split(text: &str) -> impl Iterator<Item = &str> {
     let words = text.split(|c: char| c.is_whitespace() || "/()[]→←–—".contains(c)).map(trimmed);
     words.map(|word| word.strip_suffix("'s").or_else(|| word.strip_suffix("’s")).unwrap_or(word))
 }
 
-fn trimmed(word: &str) -> &str {
+/// A word without the signs around it.
+pub(super) fn trimmed(word: &str) -> &str {
     word.trim_matches(|c: char| !c.is_alphanumeric())
 }
 
 /// Letters and digits between other signs.
 fn parts(text: &str) -> impl Iterator<Item = String> {
     text.split(|c: char| !c.is_alphanumeric()).filter(|part| !part.is_empty()).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::orders;
+    use super::*;
+
+    #[test]
+    fn the_lists_agree() {
+        for word in words::BEHIND.iter().chain(orders::STATING) {
+            assert!(are_known(word, &[]), "{word}");
+        }
+        // verbs of direction have a direction
+        for word in words::MOVING {
+            assert!(words::is_direction(word), "{word}");
+        }
+    }
+
+    #[test]
+    fn a_word_with_a_hyphen_is_known_by_its_parts() {
+        for (text, expected) in [("error-rate", true), ("a higher error-rate.", true), ("kafka-rate", false)] {
+            assert_eq!(are_known(text, &[]), expected, "{text}");
+        }
+    }
 }

@@ -6,7 +6,8 @@
 //! | `numbers` | whether a number follows from facts: rounding, unit changes |
 //! | `names` | names of a sentence, and whether the evidence has them |
 //! | `order` | which of two sides came first |
-//! | `known` | the words that a sentence may have beside those of its evidence; orders |
+//! | `known` | the words that a sentence may have beside those of its evidence |
+//! | `orders` | parts of a sentence that say what to do |
 //! | `sides` | which of two values belongs to which of two names |
 //! | `words` | causal words, words of direction, number words, what is refused in any sentence |
 //! | `sentence` | one sentence checked |
@@ -19,6 +20,7 @@ mod known;
 mod names;
 mod numbers;
 mod order;
+mod orders;
 mod sentence;
 mod sides;
 mod tokens;

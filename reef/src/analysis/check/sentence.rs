@@ -2,7 +2,7 @@
 
 use super::super::evidence::{Claim, Evidence, Fact};
 use super::tokens::{Token, is_time_unit, tokens};
-use super::{Sentence, known, names, numbers, order, sides, words};
+use super::{Sentence, known, names, numbers, order, orders, sides, words};
 use crate::printable::is_harmful;
 
 /// Longest sentence, in characters.
@@ -71,7 +71,7 @@ pub fn check(sentence: &Sentence, evidence: &[&Evidence], of_store: &[String]) -
         return Err(Dropped::Form);
     }
     let lower = text.to_lowercase();
-    if words::is_refused(&lower) || known::is_order(&lower) {
+    if words::is_refused(&lower) || orders::is_order(&lower) {
         return Err(Dropped::Content);
     }
     if sentence.evidence.is_empty() {
@@ -106,11 +106,14 @@ pub fn check(sentence: &Sentence, evidence: &[&Evidence], of_store: &[String]) -
     if known::are_known(&lower, &cited) { Ok(()) } else { Err(Dropped::Word) }
 }
 
-/// Whether what is expected is said to be, and not to have happened; with other evidence, that may have.
+/// Whether what is expected is said to be, and not to have happened; with other evidence, that may have. Nothing else is said
+/// to come.
 fn is_expected(lower: &str, cited: &[&Evidence]) -> bool {
     let is_prediction = |one: &&Evidence| one.claim == Claim::Expected;
-    !cited.iter().any(is_prediction)
-        || (words::says_expected(lower) && !(cited.iter().all(is_prediction) && words::says_happened(lower)))
+    if !cited.iter().any(is_prediction) {
+        return !words::says_future(lower);
+    }
+    words::says_expected(lower) && !(cited.iter().all(is_prediction) && words::says_happened(lower))
 }
 
 /// Latin letters, digits and usual signs: digits of other scripts and look-alike letters are not read.

@@ -174,6 +174,12 @@ fn sentences_that_follow_are_kept() {
         ("Production's latency was measured over 8 common hours.", &["E1"]),
         ("Release v2.1.0 of api was deployed at 10:30 UTC.", &["E2"]),
         ("This is the first evidence.", &["E1"]),
+        ("Release v2.1.0 shows 15.0% higher latency.", &["E2"]),
+        ("Release v2.1.0 of api, which was deployed at 10:30 UTC, shows higher latency.", &["E2"]),
+        ("Production latency is high.", &["E1"]),
+        ("Latency increased again to 207 ms.", &["E2"]),
+        ("Production has a higher response-time.", &["E1"]),
+        ("An error_spike in production will come after a deploy in staging, with a probability of 86%.", &["E6"]),
     ];
     for (text, cited) in kept {
         assert_eq!(outcome(text, cited), Ok(()), "{text}");
@@ -307,7 +313,13 @@ fn sentences_that_do_not_follow_are_dropped() {
         ("Delete the volume of api.", &["E4"], Word),
         ("You should scale api to 3.", &["E4"], Word),
         ("Deploy api v2.0.0 in production.", &["E2"], Content),
+        ("Now deploy api v2.0.0 in production.", &["E2"], Content),
+        ("Deploy api v2.0.0 in production: latency is 207 ms.", &["E2"], Content),
         ("Latency rose 15.0%; release api v2.0.0.", &["E2"], Content),
+        ("Production has a higher kafka-lag.", &["E1"], Word),
+        ("Production latency is low.", &["E1"], Direction),
+        ("Staging latency is high.", &["E1"], Direction),
+        ("Production latency will be 40% higher than staging.", &["E1"], Direction),
         ("Latency rose 15.0%, then move api to v2.0.0.", &["E2"], Content),
         // which came first
         ("An error_spike in production was followed by a deploy in staging.", &["E3"], Direction),

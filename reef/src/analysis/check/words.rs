@@ -116,13 +116,14 @@ const TRANSITIVE: &[&str] = &[
     "doubled",
 ];
 /// Words behind those of direction that are not what they change.
-const BEHIND: &[&str] = &[
-    "to", "by", "from", "after", "before", "in", "at", "over", "since", "during", "and", "or", "with", "for", "on",
-    "of", "against", "while", "when", "than", "between", "until", "compared", "again", "there", "then",
+pub(super) const BEHIND: &[&str] = &[
+    "to", "by", "from", "after", "before", "in", "at", "over", "during", "and", "or", "with", "for", "on", "of",
+    "against", "while", "when", "than", "between", "until", "compared", "again", "there", "then",
 ];
 
 /// More or greater.
 const GREATER: &[&str] = &[
+    "high",
     "higher",
     "slower",
     "greater",
@@ -165,6 +166,7 @@ const GREATER: &[&str] = &[
 ];
 /// Less or smaller.
 const LESS: &[&str] = &[
+    "low",
     "lower",
     "faster",
     "quicker",
@@ -237,6 +239,57 @@ const BETTER: &[&str] = &[
     "recovered",
     "recovers",
     "healthier",
+];
+/// Verbs of direction that state something.
+pub(super) const MOVING: &[&str] = &[
+    "increased",
+    "increases",
+    "rose",
+    "rises",
+    "grew",
+    "grows",
+    "exceeds",
+    "exceeded",
+    "jumped",
+    "climbed",
+    "climbs",
+    "soared",
+    "surged",
+    "spiked",
+    "peaked",
+    "doubled",
+    "decreased",
+    "decreases",
+    "declined",
+    "fell",
+    "falls",
+    "dropped",
+    "drops",
+    "plunged",
+    "plummeted",
+    "tumbled",
+    "sank",
+    "sinks",
+    "shrank",
+    "shrinks",
+    "slumped",
+    "slid",
+    "dipped",
+    "collapsed",
+    "halved",
+    "degraded",
+    "degrades",
+    "worsened",
+    "worsens",
+    "regressed",
+    "deteriorated",
+    "deteriorates",
+    "suffers",
+    "suffered",
+    "improved",
+    "improves",
+    "recovered",
+    "recovers",
 ];
 /// Words that compare, and whose direction depends on what is compared.
 const UNCLEAR: &[&str] = &[
@@ -477,6 +530,16 @@ pub(super) fn is_unclear(text: &str) -> bool {
 /// Whether a word says greater, less, worse or better.
 pub(super) fn is_direction(word: &str) -> bool {
     [GREATER, LESS, WORSE, BETTER].iter().any(|list| list.contains(&word))
+}
+
+/// Whether a word of direction is a verb that states it.
+pub(super) fn is_verb_of_direction(word: &str) -> bool {
+    MOVING.contains(&word)
+}
+
+/// Whether it says what will be.
+pub(super) fn says_future(text: &str) -> bool {
+    has(text, "will")
 }
 
 /// Whether it says that nothing stands out.

@@ -37,7 +37,7 @@ fn model(providers: Vec<Provider>, privacy: Privacy) -> Model {
 struct Asking {
     analyst: Analyst,
     store: MemoryStore,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Asking {
@@ -45,7 +45,7 @@ impl Asking {
         let folder = tempfile::tempdir().unwrap();
         let journal = folder.path().join("a.ndjson");
         let analyst = Analyst::new(model, most, &journal, SystemClock::shared());
-        Asking { analyst, store: store().await, _folder: folder }
+        Asking { analyst, store: store().await, folder }
     }
 
     async fn ask(&self, words: &str) -> Result<Analysis, AnalysisError> {
@@ -55,6 +55,12 @@ impl Asking {
 
     fn records(&self) -> Vec<crate::analysis::journal::Record> {
         self.analyst.recorded()
+    }
+
+    /// The journal as it was written.
+    fn lines(&self) -> Vec<serde_json::Value> {
+        let text = std::fs::read_to_string(self.folder.path().join("a.ndjson")).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 }
 
@@ -458,6 +464,13 @@ async fn a_question_that_is_dropped_is_recorded_as_cancelled() {
     let record = &asking.records()[0];
     assert_eq!((record.outcome.as_str(), record.question.as_str()), ("cancelled", SLOWER));
     assert!(!record.evidence_ids.is_empty() && !record.sent.is_empty());
+    assert_eq!(RecordedEvidence::of(record).len(), record.evidence_ids.len());
+    // what may be long is written once, with the last state
+    let lines = asking.lines();
+    let with_evidence: Vec<bool> =
+        lines.iter().map(|line| !line["evidence"].as_str().unwrap_or("").is_empty()).collect();
+    assert_eq!(with_evidence, [false, false, true], "asked, asking, cancelled");
+    assert_eq!(lines[1]["evidence_ids"], lines[2]["evidence_ids"]);
     // its turn is free again
     let one = Most { at_once: 1, ..MOST };
     let asking = Asking::of(Some(model(vec![provider(Protocol::OpenAi, &fake)], Privacy::Mask)), one).await;

@@ -10,6 +10,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 const SLOWER: &str = "why is prod slower than staging?";
+/// How often a test looks whether something has come.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 async fn open_with(analyst: Analyst) -> Opened {
     let store = store().await;
@@ -112,15 +114,20 @@ async fn as_many_questions_as_are_permitted_wait_for_a_model_and_hold_up_no_othe
     let analyze = format!("{LLM}/Analyze");
     let calls = async {
         for _ in 0..10 {
-            let (opened, analyze) = (Rc::clone(&opened), analyze.clone());
-            tokio::task::spawn_local(async move { opened.json(&analyze, &json!({ "question": SLOWER })).await });
+            let (opened, path) = (Rc::clone(&opened), format!("/{analyze}"));
+            tokio::task::spawn_local(async move {
+                // on a slow machine the first still waits when the last has come
+                let types = [("content-type", "application/json"), ("connect-timeout-ms", "110000")];
+                let body = json!({ "question": SLOWER }).to_string();
+                opened.send("POST", &path, &types, body.as_bytes()).await
+            });
         }
         let all = async {
             while fake.requests().len() < 10 {
-                tokio::task::yield_now().await;
+                tokio::time::sleep(LOOK_EVERY).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(15), all).await.expect("ten questions at the model");
+        tokio::time::timeout(Duration::from_secs(60), all).await.expect("ten questions at the model");
         let list = ask(&opened, &format!("{REEF}/ListAnalyses"), json!({})).await;
         assert_eq!((&list["total"], &list["analyses"][0]["outcome"]), (&json!(10), &json!("started")));
         let refused = opened.json(&analyze, &json!({ "question": SLOWER })).await;
@@ -135,7 +142,7 @@ async fn as_many_questions_as_are_permitted_wait_for_a_model_and_hold_up_no_othe
 /// An analyst whose model never answers.
 fn stalled(folder: &Path, fake: &Fake) -> Analyst {
     let most = Most { per_hour: 100, at_once: 10, tokens_per_day: None, cost_micros_per_day: None };
-    let chain = Chain { providers: vec![provider(Protocol::OpenAi, fake)], timeout: Duration::from_secs(20) };
+    let chain = Chain { providers: vec![provider(Protocol::OpenAi, fake)], timeout: Duration::from_secs(100) };
     let model = Model { chain, privacy: Privacy::Mask, prices: Prices::default() };
     Analyst::new(Some(model), most, &folder.join("a.ndjson"), SystemClock::shared())
 }
