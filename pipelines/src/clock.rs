@@ -237,9 +237,9 @@ impl EventClock {
         }
     }
 
-    /// Forgets how far colonies were read that are not read any more: they hold up no other.
-    pub fn keep_observed(&mut self, is_read: impl Fn(&str) -> bool) {
-        self.observed.keep(is_read);
+    /// Colonies that are not configured any more hold up no other. How far they were read stays known.
+    pub fn remove_unless(&mut self, is_configured: impl Fn(&str) -> bool) {
+        self.observed.remove_unless(is_configured);
     }
 
     /// All events of a live colony up to `read_to` have been read. Returns whether now has moved.

@@ -148,13 +148,34 @@ fn a_colony_that_cannot_be_reached_holds_time_up_until_a_row_comes_or_it_is_not_
     with_a_row.observe(&events(&[("a", ninth + HOUR_MS)]));
     assert_eq!(with_a_row.events_now(), Some(ninth + HOUR_MS));
     let committed = clock.take_moved();
-    clock.keep_observed(|colony_id| colony_id == "a");
+    clock.remove_unless(|colony_id| colony_id == "a");
     assert_eq!(clock.events_now(), Some(ninth));
     let mut all = committed;
     all.advance(clock.take_moved());
     let positions = BTreeMap::from([(CLOCK_NAME.to_owned(), all)]);
     let resumed = EventClock::of_store(&params(), &positions, &Watermarks::default());
     assert_eq!(resumed.events_now(), Some(ninth), "that is committed as well");
+}
+
+#[test]
+fn a_colony_that_is_not_configured_any_more_stays_heard_of_and_time_does_not_pass_backwards() {
+    let mut clock = three_hours();
+    let ((fifth, read_fifth), (ninth, read_ninth)) = (read_at(5), read_at(9));
+    read_to(&mut clock, &["a"], read_ninth);
+    read_to(&mut clock, &["b"], read_fifth);
+    let heard = clock.clone().take_heard();
+    assert_eq!((clock.events_now(), heard.len()), (Some(fifth), 2));
+    clock.remove_unless(|colony_id| colony_id == "b");
+    assert_eq!(clock.events_now(), Some(fifth));
+    clock.remove_unless(|_| false);
+    assert_eq!(clock.events_now(), Some(ninth), "nothing holds it up");
+    assert_eq!(clock.clone().take_heard(), heard);
+    // configured again, and not read yet
+    clock.remove_unless(|_| true);
+    assert_eq!(clock.events_now(), Some(ninth));
+    let (tenth, read_tenth) = read_at(10);
+    read_to(&mut clock, &["b"], read_tenth);
+    assert_eq!(clock.events_now(), Some(tenth), "only the one that is read counts");
 }
 
 #[test]
