@@ -152,6 +152,28 @@ async fn a_crash_of_the_service_fails_its_deployment_also_when_it_is_reported_la
     agree(&store).await;
 }
 
+/// Another deployment of the service in production.
+fn other_deployment(minute: i64) -> Event {
+    Event {
+        service_id: "api".to_owned(),
+        metadata: [("version".to_owned(), "v-other".to_owned())].into(),
+        ..fixtures::event(COLONIES[1].0, "other", at(4, minute))
+    }
+}
+
+#[tokio::test]
+async fn a_crash_may_belong_to_an_earlier_deployment_and_to_no_later_one() {
+    for (minute, expected) in [(630, Verdict::Failed), (605, Verdict::Pending)] {
+        let store = MemoryStore::new();
+        let others = vec![other_deployment(minute), crash("down", (4, 610))];
+        drive_with(&store, vec![rows_of(with(others), metrics())]).await;
+        let (verdict, reason) = verdict(&store, "quiet").await;
+        assert_eq!(verdict, expected, "{reason}");
+        assert!(reason.starts_with("its service crashed 10m after the start (oom_kill down)"), "{reason}");
+        agree(&store).await;
+    }
+}
+
 #[tokio::test]
 async fn a_crash_that_is_withdrawn_fails_nothing_however_many_events_followed() {
     let store = MemoryStore::new();
