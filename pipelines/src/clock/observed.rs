@@ -2,7 +2,8 @@
 //!
 //! A colony that was read up to a time counts up to then, less the allowed lateness, in steps of the interval at which
 //! the current instant moves. Time passes up to the colony that is furthest behind: a target of one that cannot be
-//! reached is not counted as missing. A colony that is not configured any more holds up no other; what it said stays known.
+//! reached is not counted as missing. A colony that was never read to its end, or is not configured any more, holds up no
+//! other: one that can never be reached would hold up all others. What a removed one has said stays known.
 //!
 //! Only time that the reef has lived through counts. What a colony held long before it was first read is an import, and
 //! ends with its newest row, as in a file.
