@@ -78,6 +78,11 @@ impl ObservedColonies {
         Some(read.or_else(|| counted().map(|observed| observed.until).max())?.min(limit))
     }
 
+    /// Up to when a colony was read, if it counts before `limit`.
+    pub(super) fn heard_to(&self, colony_id: &str, limit: TimeMs) -> Option<TimeMs> {
+        self.by_colony.get(colony_id).filter(|observed| observed.counts(limit)).map(|observed| observed.until)
+    }
+
     /// Which of them were read further than when this was last asked: they were heard of, also if nothing came.
     pub(super) fn take_heard(&mut self, limit: TimeMs) -> Vec<Heard> {
         let mut heard = Vec::new();

@@ -179,6 +179,29 @@ fn a_colony_that_is_not_configured_any_more_stays_heard_of_and_time_does_not_pas
 }
 
 #[test]
+fn silence_lasts_until_the_last_prediction_can_close_however_late_events_may_arrive() {
+    let late = EventParams { lateness_ms: 3 * DAY_MS, ..EventParams::default() };
+    let closes_at = T0 + 3 * HOUR_MS + late.max_lag_ms + late.lateness_ms;
+    let mut clock = EventClock::new(&Params { events: late, ..params() });
+    clock.observe(&events(&[("a", T0), ("b", T0 + HOUR_MS), ("a", T0 + 3 * HOUR_MS)]));
+    for day in 0..20 {
+        read_to(&mut clock, &["a", "b"], T0 + day * DAY_MS);
+    }
+    assert!(clock.events_now() >= Some(closes_at), "{:?}", clock.events_now());
+}
+
+#[test]
+fn a_colony_that_is_read_further_may_close_predictions_also_where_rows_have_moved_now() {
+    let mut clock = three_hours();
+    clock.observe(&events(&[("b", T0 + 9 * HOUR_MS)]));
+    assert!(clock.observe_to("a", read_at(5).1), "nothing was heard of it");
+    assert!(clock.observe_to("a", read_at(7).1));
+    assert!(!clock.observe_to("a", read_at(7).1));
+    assert_eq!(clock.events_now(), Some(T0 + 9 * HOUR_MS));
+    assert_eq!(clock.take_heard().len(), 1);
+}
+
+#[test]
 fn what_a_colony_held_long_before_it_was_first_read_ends_with_its_newest_row() {
     let mut clock = three_hours();
     // an import of last year
