@@ -16,6 +16,8 @@ const DELTA: (f64, f64) = (0.33, 0.474);
 pub const TOLERANCE: f64 = 0.25;
 /// A smaller change is none, however sure.
 pub const SLIGHT: f64 = 0.05;
+/// What a reason says before the ids of deployments that may be the cause as well.
+pub const BLAMED: &str = ", which may belong to an overlapping deployment: ";
 /// Independent points on both sides that a success needs.
 pub const EFFECTIVE_MIN: f64 = 8.0;
 
@@ -317,7 +319,7 @@ fn blamed(overlaps: &[String], verdict: Verdict, what: String) -> (Verdict, Stri
     if overlaps.is_empty() {
         return (verdict, what);
     }
-    (Verdict::Pending, format!("{what}, which may belong to an overlapping deployment: {}", overlaps.join(", ")))
+    (Verdict::Pending, format!("{what}{BLAMED}{}", overlaps.join(", ")))
 }
 
 fn verdict(

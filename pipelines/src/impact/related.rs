@@ -1,6 +1,7 @@
 //! Related: the events of its colony that followed a deployment and may belong to it, and a crash of its service.
 
 use super::line::{AFTER_MS, Line};
+use super::verdict::BLAMED;
 use model::event::{Event, Severity};
 use model::time::{HOUR_MS, MINUTE_MS, TimeMs, format_duration_ms, parse_duration_ms};
 use sinks::{SinkError, Span, StoreReader};
@@ -49,11 +50,13 @@ impl Crash {
     }
 
     /// What the reason of a verdict says of one, of a deployment that began at `start`.
-    fn of_reason(start: TimeMs, reason: String) -> Option<Crash> {
+    fn of_reason(start: TimeMs, reason: &str) -> Option<Crash> {
+        // which others may be the cause is found out again
+        let reason = reason.split_once(BLAMED).map_or(reason, |(crash, _)| crash);
         let (after, _) = reason.strip_prefix(CRASHED)?.split_once(' ')?;
         // with a fraction of a second, which is not read back, it is below a minute
         let after_ms = parse_duration_ms(after).unwrap_or(MINUTE_MS);
-        Some(Crash { at: start + after_ms, reason })
+        Some(Crash { at: start + after_ms, reason: reason.to_owned() })
     }
 
     /// Whether it is that of this event.
@@ -77,9 +80,9 @@ pub struct Followed {
 }
 
 impl Followed {
-    /// Incidents that were named before, with the reason of a verdict of failure, of a deployment that began at `start`.
+    /// Incidents that were named before, with the reason of a verdict, of a deployment that began at `start`.
     pub(super) fn named(events: &[String], start: TimeMs, reason: Option<String>) -> Followed {
-        let crash = reason.and_then(|reason| Crash::of_reason(start, reason));
+        let crash = reason.and_then(|reason| Crash::of_reason(start, &reason));
         Followed { events: events.to_vec(), crash, ..Followed::default() }
     }
 

@@ -68,8 +68,10 @@ pub(crate) fn related_events(row: &[Value]) -> &[String] {
 
 /// What followed a deployment that began at `start`, as far as its row says it.
 pub(crate) fn followed(row: &[Value], start: TimeMs) -> Followed {
-    let failed = Stored::of_row(row).filter(|stored| stored.verdict == Verdict::Failed);
-    Followed::named(related_events(row), start, failed.map(|stored| stored.verdict_reason))
+    // a crash that another deployment may have caused leaves the verdict pending
+    let is_of_crash = |stored: &Stored| matches!(stored.verdict, Verdict::Failed | Verdict::Pending);
+    let stored = Stored::of_row(row).filter(is_of_crash);
+    Followed::named(related_events(row), start, stored.map(|stored| stored.verdict_reason))
 }
 
 /// The events that report a deployment.

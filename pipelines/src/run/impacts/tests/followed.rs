@@ -261,6 +261,34 @@ async fn events_that_are_deleted_stay_named() {
     }
 }
 
+/// Also where another deployment may have caused it: that is found out again.
+#[tokio::test]
+async fn a_crash_that_is_deleted_stays_the_reason_of_a_verdict_that_is_pending() {
+    let store = MemoryStore::new();
+    let others = vec![other_deployment(605), crash("down", (4, 610))];
+    drive_with(&store, vec![rows_of(with(others), metrics())]).await;
+    let pending = verdict(&store, "quiet").await;
+    assert_eq!(pending.0, Verdict::Pending);
+    let alone = (Verdict::Failed, "its service crashed 10m after the start (oom_kill down)".to_owned());
+    let [timeline, _] = stored(&store).await;
+    for (kept, expected) in [(&["quiet", "other"][..], &pending), (&["quiet"][..], &alone)] {
+        let is_kept = |row: &&Vec<Value>| kept.iter().any(|id| row[1] == Value::Text((*id).to_owned()));
+        let upserts: Vec<Vec<Value>> = timeline.iter().filter(is_kept).cloned().collect();
+        assert_eq!(upserts.len(), kept.len());
+        let change = DerivedChange { table: TIMELINE.to_owned(), upserts, removed: Vec::new() };
+        let mut without = MemoryStore::new();
+        let rows = rows_of(Vec::new(), metrics());
+        without.commit(&Commit { derived: vec![change], ..sinks::compliance::commit_of(1, rows) }).await.unwrap();
+        let mut impacts = impacts_of(&without).await;
+        impacts.keep_events_from(Some(at(5, 0)));
+        let lines: Vec<Line> = impacts.timeline.all().map(|known| known.line.clone()).collect();
+        lines.iter().for_each(|line| impacts.due.add(line));
+        let derived = impacts.judge(usize::MAX, without.reader().as_ref()).await.unwrap();
+        without.commit(&Commit { derived, ..sinks::compliance::commit_of(2, Rows::default()) }).await.unwrap();
+        assert_eq!(&verdict(&without, "quiet").await, expected, "{kept:?}");
+    }
+}
+
 /// Metrics are kept for less long than events: the verdict stays, and what followed is named.
 #[tokio::test]
 async fn an_incident_that_is_reported_late_is_named_also_when_the_metrics_are_deleted() {
