@@ -5,8 +5,8 @@
 //! is therefore the newest time at which there is still something to correlate:
 //! - **events**: the greatest time of the newest day that, with the days of its look-back, has two colonies and three
 //!   distinct times. Newer metrics move it by up to a day (or the allowed lateness, if longer) and the longest lag:
-//!   targets that have not occurred by then did not occur. The same does time in which all live colonies were read and had nothing to say (`observed`). Where
-//!   events are derived from metrics, these move it all the way;
+//!   targets that have not occurred by then did not occur. The same does time in which all live colonies were read and
+//!   had nothing to say (`observed`). Where events are derived from metrics, these move it all the way;
 //! - **metrics**: of such a day (two colonies suffice) the second-largest of the newest times of its colonies, because
 //!   the slower of two limits their common range.
 //!

@@ -73,7 +73,7 @@ impl ObservedColonies {
     /// Up to when all colonies that count before `limit` were read; `limit` at most, and `None` without any. Where all of them
     /// are removed, time stays where the last one has left it.
     pub(super) fn reached(&self, limit: TimeMs) -> Option<TimeMs> {
-        let counted = || self.by_colony.values().filter(|observed| observed.counts(limit));
+        let counted = || self.by_colony.values().filter(move |observed| observed.counts(limit));
         let read = counted().filter(|observed| !observed.is_removed).map(|observed| observed.until).min();
         Some(read.or_else(|| counted().map(|observed| observed.until).max())?.min(limit))
     }

@@ -51,7 +51,7 @@ impl Crash {
 
     /// What the reason of a verdict says of one, of a deployment that began at `start`.
     fn of_reason(start: TimeMs, reason: &str) -> Option<Crash> {
-        // which others may be the cause is found out again
+        // which others may be the cause is determined by the judgement
         let reason = reason.split_once(BLAMED).map_or(reason, |(crash, _)| crash);
         let (after, _) = reason.strip_prefix(CRASHED)?.split_once(' ')?;
         // with a fraction of a second, which is not read back, it is below a minute

@@ -261,7 +261,7 @@ async fn events_that_are_deleted_stay_named() {
     }
 }
 
-/// Also where another deployment may have caused it: that is found out again.
+/// Also where another deployment may have caused it, which is judged again.
 #[tokio::test]
 async fn a_crash_that_is_deleted_stays_the_reason_of_a_verdict_that_is_pending() {
     let store = MemoryStore::new();
