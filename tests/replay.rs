@@ -72,6 +72,11 @@ fn replay_and_backfill_give_what_live_gave(reef: &Reef) {
     let db = duckdb::Connection::open(&copy).unwrap();
     assert_eq!(crate::support::dump(&db, summaries), live_summaries);
     assert_eq!(crate::support::dump(&db, rows), live_rows);
+    // as an earlier version has left it
+    db.execute_batch("DELETE FROM schema_version WHERE version = (SELECT max(version) FROM schema_version)").unwrap();
+    drop(db);
+    let planned = done("replay", reef, &["--from", ALWAYS, "--into", copy.to_str().unwrap(), "--dry-run"]);
+    assert_eq!(planned["dry_run"], true, "{planned}");
 
     let backfilled = done("backfill", reef, &["--from", ALWAYS]);
     assert_eq!(backfilled["late_rows_repaired"], 0);

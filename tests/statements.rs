@@ -19,9 +19,12 @@ use sinks::StoreWriter;
 use std::fmt::Write;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 const COLONY: &str = "my-shop-production";
 const FIVE_MINUTES_MS: i64 = 5 * MINUTE_MS;
+/// How long a reef that starts may not answer.
+const START_WAIT: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_in_clickhouse_passes_the_harness_of_sql() {
@@ -253,12 +256,18 @@ fn a_running_reef_answers_from_its_store_and_its_colonies() {
     let folder = tempfile::tempdir().unwrap();
     let (_colony, reef) = scene(folder.path());
     let run = reef.start();
+    let began = Instant::now();
+    let pause = |output: &Output| {
+        assert!(began.elapsed() < START_WAIT, "{output:?}");
+        std::thread::park_timeout(Duration::from_millis(20));
+    };
     // between taking its store and listening it does not answer
     let asked = |args: &[&str]| loop {
         let output = sql(&reef, args);
         if !String::from_utf8_lossy(&output.stdout).contains("store_busy") {
             return output;
         }
+        pause(&output);
     };
     // before it has taken its store there may be none
     let found = loop {
@@ -267,6 +276,7 @@ fn a_running_reef_answers_from_its_store_and_its_colonies() {
             break answer(&output);
         }
         assert!(String::from_utf8_lossy(&output.stdout).contains("store"), "{output:?}");
+        pause(&output);
     };
     assert_eq!(found["rows"][0][0], "api", "{found:#}");
     assert_eq!(found["rows"][0][3], 3, "{found:#}");

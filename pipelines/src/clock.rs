@@ -4,9 +4,9 @@
 //! Now must not follow one row, host or colony with a wrong clock: all other rows would fall out of the look-back. It
 //! is therefore the newest time at which there is still something to correlate:
 //! - **events**: the greatest time of the newest day that, with the days of its look-back, has two colonies and three
-//!   distinct times. Newer metrics move it by up to a day and the longest lag: targets that have not occurred by then
-//!   did not occur. The same does time in which all live colonies were read and had nothing to say (`observed`). Where
-//!   events are derived from metrics, these move it all the way;
+//!   distinct times. Newer metrics move it by up to a day (or the allowed lateness, if longer) and the longest lag:
+//!   targets that have not occurred by then did not occur. The same does time in which all live colonies were read and
+//!   had nothing to say (`observed`). Where events are derived from metrics, these move it all the way;
 //! - **metrics**: of such a day (two colonies suffice) the second-largest of the newest times of its colonies, because
 //!   the slower of two limits their common range.
 //!
@@ -46,7 +46,8 @@ pub struct EventClock {
     events: Days,
     metrics: Days,
     observed: ObservedColonies,
-    /// How far metrics, and colonies that have nothing to say, can move the now of events.
+    /// How far metrics, and colonies that have nothing to say, can move the now of events: far enough to close a prediction,
+    /// which waits for late targets itself, although a colony counts only as far as nothing late can come.
     quiet_ms: i64,
     /// Whether metrics make events.
     derives: bool,
@@ -192,7 +193,7 @@ impl EventClock {
             events: Days::new(params.events.horizon_ms, EVENT_TIMES_MIN),
             metrics: Days::new(params.metrics.window_ms + params.metrics.max_lag_ms, 1),
             observed: ObservedColonies::new(&params.events),
-            quiet_ms: params.events.max_lag_ms + DAY_MS,
+            quiet_ms: params.events.max_lag_ms + DAY_MS.max(params.events.lateness_ms + params.events.interval_ms),
             derives: params.derived_events,
             committed: Positions::default(),
         }
@@ -237,16 +238,23 @@ impl EventClock {
         }
     }
 
-    /// Forgets how far colonies were read that are not read any more: they hold up no other.
-    pub fn keep_observed(&mut self, is_read: impl Fn(&str) -> bool) {
-        self.observed.keep(is_read);
+    /// Colonies that are not configured any more hold up no other. How far they were read stays known.
+    pub fn remove_unless(&mut self, is_configured: impl Fn(&str) -> bool) {
+        self.observed.remove_unless(is_configured);
     }
 
-    /// All events of a live colony up to `read_to` have been read. Returns whether now has moved.
+    /// All events of a live colony up to `read_to` have been read. Returns whether that can change a result: now has moved,
+    /// or a colony that was heard of only up to a time before now was read further.
     pub fn observe_to(&mut self, colony_id: &str, read_to: TimeMs) -> bool {
-        let before = self.events_now();
+        let before = (self.events_now(), self.heard_to(colony_id));
         self.observed.note(colony_id, read_to);
-        self.events_now() != before
+        let (now, heard_to) = (self.events_now(), self.heard_to(colony_id));
+        now != before.0 || (heard_to > before.1 && before.1 <= now)
+    }
+
+    /// Up to when a colony that counts was read.
+    fn heard_to(&self, colony_id: &str) -> Option<TimeMs> {
+        self.observed.heard_to(colony_id, self.quiet_until()?)
     }
 
     /// Which live colonies were read further since this was last asked, although nothing may have come from them.

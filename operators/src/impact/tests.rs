@@ -47,6 +47,7 @@ fn circumstances() -> Circumstances {
         went_wrong: None,
         crashed: None,
         overlaps: Vec::new(),
+        crash_overlaps: Vec::new(),
         others: Vec::new(),
         known_to: Some(START + 2 * HOUR_MS),
     }
@@ -199,7 +200,10 @@ fn each_verdict_has_its_reason() {
     let crashed = || Some("its service crashed 4m after the start (oom e-1)".to_owned());
     let down = Circumstances { crashed: crashed(), is_running: true, ..circumstances() };
     assert_eq!(judged(&down, &[]), (Verdict::Failed, crashed().unwrap()), "also without metrics and an end");
-    let (verdict, reason) = judged(&Circumstances { crashed: crashed(), ..both.clone() }, &of(&calm));
+    let before_the_other = Circumstances { crashed: crashed(), ..both.clone() };
+    assert_eq!(judged(&before_the_other, &of(&calm)), (Verdict::Failed, crashed().unwrap()), "it came later");
+    let crash_overlaps = both.overlaps.clone();
+    let (verdict, reason) = judged(&Circumstances { crash_overlaps, ..before_the_other }, &of(&calm));
     assert!(
         verdict == Verdict::Pending
             && reason.ends_with("(oom e-1), which may belong to an overlapping deployment: e-9"),

@@ -16,6 +16,8 @@ const DELTA: (f64, f64) = (0.33, 0.474);
 pub const TOLERANCE: f64 = 0.25;
 /// A smaller change is none, however sure.
 pub const SLIGHT: f64 = 0.05;
+/// What a reason says before the ids of deployments that may be the cause as well.
+pub const BLAMED: &str = ", which may belong to an overlapping deployment: ";
 /// Independent points on both sides that a success needs.
 pub const EFFECTIVE_MIN: f64 = 8.0;
 
@@ -132,6 +134,8 @@ pub struct Circumstances {
     pub crashed: Option<String>,
     /// Other deployments of the colony whose windows overlap, for people.
     pub overlaps: Vec<String>,
+    /// Those of them that had begun when its service crashed; without a crash none.
+    pub crash_overlaps: Vec<String>,
     /// Other deployments of the service, in its colony or in that of the sibling: their days are not usual ones.
     pub others: Vec<Moment>,
     /// Up to when metrics are known.
@@ -310,13 +314,12 @@ fn have_ended(moment: Moment, watched: &[Watched], look: i64) -> bool {
     windows.iter().any(|one| !one.before.is_empty()) && windows.iter().all(|one| one.after.is_empty())
 }
 
-/// The verdict for what got worse, unless another deployment may be the cause of it.
-fn blamed(circumstances: &Circumstances, verdict: Verdict, what: String) -> (Verdict, String) {
-    if circumstances.overlaps.is_empty() {
+/// The verdict for what got worse, unless one of these other deployments may be the cause of it.
+fn blamed(overlaps: &[String], verdict: Verdict, what: String) -> (Verdict, String) {
+    if overlaps.is_empty() {
         return (verdict, what);
     }
-    let others = circumstances.overlaps.join(", ");
-    (Verdict::Pending, format!("{what}, which may belong to an overlapping deployment: {others}"))
+    (Verdict::Pending, format!("{what}{BLAMED}{}", overlaps.join(", ")))
 }
 
 fn verdict(
@@ -328,7 +331,7 @@ fn verdict(
         return (Verdict::Failed, format!("the deployment itself {what}"));
     }
     if let Some(crashed) = &circumstances.crashed {
-        return blamed(circumstances, Verdict::Failed, crashed.clone());
+        return blamed(&circumstances.crash_overlaps, Verdict::Failed, crashed.clone());
     }
     if circumstances.is_running {
         return (Verdict::Pending, "no end has been reported".to_owned());
@@ -351,7 +354,7 @@ fn verdict(
     };
     if let Some(first) = worse.first() {
         let verdict = if first.significance == "critical" { Verdict::Failed } else { Verdict::Degraded };
-        return blamed(circumstances, verdict, named(first));
+        return blamed(&circumstances.overlaps, verdict, named(first));
     }
     let is_known = |one: &&MetricImpact| is_critical(one.meaning.family) && one.effective_points >= EFFECTIVE_MIN;
     match changes.iter().find(is_known) {

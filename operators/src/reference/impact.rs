@@ -229,7 +229,8 @@ pub fn judge(circumstances: &Circumstances, watched: &[Watched]) -> Judged {
     let is_alone = circumstances.overlaps.is_empty();
     let is_known = changes.iter().any(|one| is_critical(one.meaning.family) && one.effective_points >= 8.0);
     let is_bad = has("critical") || has("warning");
-    let verdict = if circumstances.went_wrong.is_some() || (circumstances.crashed.is_some() && is_alone) {
+    let is_crash_alone = circumstances.crash_overlaps.is_empty();
+    let verdict = if circumstances.went_wrong.is_some() || (circumstances.crashed.is_some() && is_crash_alone) {
         Verdict::Failed
     } else if circumstances.crashed.is_some() || circumstances.is_running || (is_bad && !is_alone) {
         Verdict::Pending

@@ -2,7 +2,8 @@
 //!
 //! A colony that was read up to a time counts up to then, less the allowed lateness, in steps of the interval at which
 //! the current instant moves. Time passes up to the colony that is furthest behind: a target of one that cannot be
-//! reached is not counted as missing.
+//! reached is not counted as missing. A colony that was never read to its end, or is not configured any more, holds up no
+//! other: one that can never be reached would hold up all others. What a removed one has said stays known.
 //!
 //! Only time that the reef has lived through counts. What a colony held long before it was first read is an import, and
 //! ends with its newest row, as in a file.
@@ -20,6 +21,9 @@ struct Observed {
     since: TimeMs,
     /// Up to when all of its events are known.
     until: TimeMs,
+    /// Whether it was not configured any more when the last run began; until it is read again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_removed: bool,
 }
 
 impl Observed {
@@ -57,18 +61,26 @@ impl ObservedColonies {
     /// All events of a colony up to `read_to` have been read.
     pub(super) fn note(&mut self, colony_id: &str, read_to: TimeMs) {
         let until = (read_to - self.lateness_ms).floor_to(self.step_ms);
-        self.add(colony_id, Observed { since: until, until });
+        self.add(colony_id, Observed { since: until, until, is_removed: false });
     }
 
     fn add(&mut self, colony_id: &str, observed: Observed) {
         let known = self.by_colony.entry(colony_id.to_owned()).or_insert(observed);
         known.until = known.until.max(observed.until);
+        known.is_removed &= observed.is_removed;
     }
 
-    /// Up to when all colonies that count before `limit` were read; `limit` at most, and `None` without any.
+    /// Up to when all colonies that count before `limit` were read; `limit` at most, and `None` without any. Where all of them
+    /// are removed, time stays where the last one has left it.
     pub(super) fn reached(&self, limit: TimeMs) -> Option<TimeMs> {
-        let counted = self.by_colony.values().filter(|observed| observed.counts(limit));
-        Some(counted.map(|observed| observed.until).min()?.min(limit))
+        let counted = || self.by_colony.values().filter(move |observed| observed.counts(limit));
+        let read = counted().filter(|observed| !observed.is_removed).map(|observed| observed.until).min();
+        Some(read.or_else(|| counted().map(|observed| observed.until).max())?.min(limit))
+    }
+
+    /// Up to when a colony was read, if it counts before `limit`.
+    pub(super) fn heard_to(&self, colony_id: &str, limit: TimeMs) -> Option<TimeMs> {
+        self.by_colony.get(colony_id).filter(|observed| observed.counts(limit)).map(|observed| observed.until)
     }
 
     /// Which of them were read further than when this was last asked: they were heard of, also if nothing came.
@@ -83,9 +95,12 @@ impl ObservedColonies {
         heard
     }
 
-    /// Forgets those that are not read any more.
-    pub(super) fn keep(&mut self, is_read: impl Fn(&str) -> bool) {
-        self.by_colony.retain(|colony_id, _| is_read(colony_id));
+    /// Notes which of them are not configured any more. One that is configured again counts once it is read: time does not
+    /// pass backwards.
+    pub(super) fn remove_unless(&mut self, is_configured: impl Fn(&str) -> bool) {
+        for (colony_id, observed) in &mut self.by_colony {
+            observed.is_removed |= !is_configured(colony_id);
+        }
     }
 
     /// The form that is committed.

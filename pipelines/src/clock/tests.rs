@@ -148,13 +148,57 @@ fn a_colony_that_cannot_be_reached_holds_time_up_until_a_row_comes_or_it_is_not_
     with_a_row.observe(&events(&[("a", ninth + HOUR_MS)]));
     assert_eq!(with_a_row.events_now(), Some(ninth + HOUR_MS));
     let committed = clock.take_moved();
-    clock.keep_observed(|colony_id| colony_id == "a");
+    clock.remove_unless(|colony_id| colony_id == "a");
     assert_eq!(clock.events_now(), Some(ninth));
     let mut all = committed;
     all.advance(clock.take_moved());
     let positions = BTreeMap::from([(CLOCK_NAME.to_owned(), all)]);
     let resumed = EventClock::of_store(&params(), &positions, &Watermarks::default());
     assert_eq!(resumed.events_now(), Some(ninth), "that is committed as well");
+}
+
+#[test]
+fn a_colony_that_is_not_configured_any_more_stays_heard_of_and_time_does_not_pass_backwards() {
+    let mut clock = three_hours();
+    let ((fifth, read_fifth), (ninth, read_ninth)) = (read_at(5), read_at(9));
+    read_to(&mut clock, &["a"], read_ninth);
+    read_to(&mut clock, &["b"], read_fifth);
+    let heard = clock.clone().take_heard();
+    assert_eq!((clock.events_now(), heard.len()), (Some(fifth), 2));
+    clock.remove_unless(|colony_id| colony_id == "b");
+    assert_eq!(clock.events_now(), Some(fifth));
+    clock.remove_unless(|_| false);
+    assert_eq!(clock.events_now(), Some(ninth), "nothing holds it up");
+    assert_eq!(clock.clone().take_heard(), heard);
+    // configured again, and not read yet
+    clock.remove_unless(|_| true);
+    assert_eq!(clock.events_now(), Some(ninth));
+    let (tenth, read_tenth) = read_at(10);
+    read_to(&mut clock, &["b"], read_tenth);
+    assert_eq!(clock.events_now(), Some(tenth), "only the one that is read counts");
+}
+
+#[test]
+fn silence_lasts_until_the_last_prediction_can_close_however_late_events_may_arrive() {
+    let late = EventParams { lateness_ms: 3 * DAY_MS, ..EventParams::default() };
+    let closes_at = T0 + 3 * HOUR_MS + late.max_lag_ms + late.lateness_ms;
+    let mut clock = EventClock::new(&Params { events: late, ..params() });
+    clock.observe(&events(&[("a", T0), ("b", T0 + HOUR_MS), ("a", T0 + 3 * HOUR_MS)]));
+    for day in 0..20 {
+        read_to(&mut clock, &["a", "b"], T0 + day * DAY_MS);
+    }
+    assert!(clock.events_now() >= Some(closes_at), "{:?}", clock.events_now());
+}
+
+#[test]
+fn a_colony_that_is_read_further_may_close_predictions_also_where_rows_have_moved_now() {
+    let mut clock = three_hours();
+    clock.observe(&events(&[("b", T0 + 9 * HOUR_MS)]));
+    assert!(clock.observe_to("a", read_at(5).1), "nothing was heard of it");
+    assert!(clock.observe_to("a", read_at(7).1));
+    assert!(!clock.observe_to("a", read_at(7).1));
+    assert_eq!(clock.events_now(), Some(T0 + 9 * HOUR_MS));
+    assert_eq!(clock.take_heard().len(), 1);
 }
 
 #[test]

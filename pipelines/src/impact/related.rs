@@ -1,8 +1,9 @@
 //! Related: the events of its colony that followed a deployment and may belong to it, and a crash of its service.
 
 use super::line::{AFTER_MS, Line};
+use super::verdict::BLAMED;
 use model::event::{Event, Severity};
-use model::time::{HOUR_MS, TimeMs, format_duration_ms};
+use model::time::{HOUR_MS, MINUTE_MS, TimeMs, format_duration_ms, parse_duration_ms};
 use sinks::{SinkError, Span, StoreReader};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -32,13 +33,45 @@ pub fn window(line: &Line) -> Range<TimeMs> {
     line.start..line.moment().end + AFTER_MS + 1
 }
 
+/// A crash of the service of a deployment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Crash {
+    /// When; as exact as the reason says it where only that is stored.
+    pub at: TimeMs,
+    /// The reason of a verdict that follows from it: `its service crashed 4m after the start (oom e-1)`.
+    pub reason: String,
+}
+
+impl Crash {
+    fn of(start: TimeMs, event: &Event) -> Crash {
+        let after = format_duration_ms(event.timestamp - start);
+        let reason = format!("{CRASHED}{after} after the start ({} {})", event.event_type, event.event_id);
+        Crash { at: event.timestamp, reason }
+    }
+
+    /// What the reason of a verdict says of one, of a deployment that began at `start`.
+    fn of_reason(start: TimeMs, reason: &str) -> Option<Crash> {
+        // which others may be the cause is determined by the judgement
+        let reason = reason.split_once(BLAMED).map_or(reason, |(crash, _)| crash);
+        let (after, _) = reason.strip_prefix(CRASHED)?.split_once(' ')?;
+        // with a fraction of a second, which is not read back, it is below a minute
+        let after_ms = parse_duration_ms(after).unwrap_or(MINUTE_MS);
+        Some(Crash { at: start + after_ms, reason: reason.to_owned() })
+    }
+
+    /// Whether it is that of this event.
+    fn is_of(&self, event_id: &str) -> bool {
+        self.reason.ends_with(&format!(" {event_id})"))
+    }
+}
+
 /// What followed a deployment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Followed {
     /// The ids of the first incidents, by time, at most [`RELATED_MAX`], and that of the crash; without those that report it.
     pub events: Vec<String>,
-    /// That its service crashed, if it did.
-    pub crashed: Option<String>,
+    /// The first crash of its service, if it did crash.
+    pub crash: Option<Crash>,
     /// Of the events that were named before those that are not stored.
     missing: Vec<String>,
     /// Whether an event that reports it is stored: so is then what followed it. Where no event reports it, whether any event
@@ -47,34 +80,32 @@ pub struct Followed {
 }
 
 impl Followed {
-    /// Incidents that were named before, with the reason of a verdict of failure.
-    pub(super) fn named(events: &[String], reason: Option<String>) -> Followed {
-        let crashed = reason.filter(|reason| reason.starts_with(CRASHED));
-        Followed { events: events.to_vec(), crashed, ..Followed::default() }
+    /// Incidents that were named before, with the reason of a verdict, of a deployment that began at `start`.
+    pub(super) fn named(events: &[String], start: TimeMs, reason: Option<String>) -> Followed {
+        let crash = reason.and_then(|reason| Crash::of_reason(start, &reason));
+        Followed { events: events.to_vec(), crash, ..Followed::default() }
     }
 
     /// What followed where the first events may be deleted: those of `before` that are not stored followed too.
     pub(crate) fn with_deleted(self, before: Followed) -> Followed {
-        let Followed { events, crashed, missing, is_stored } = self;
-        let says = |reason: &String, id: &String| reason.ends_with(&format!(" {id})"));
-        let is_deleted = |reason: &String| missing.iter().any(|id| says(reason, id));
-        let crashed = before.crashed.filter(is_deleted).or(crashed);
+        let Followed { events, crash, missing, is_stored } = self;
+        let is_deleted = |crash: &Crash| missing.iter().any(|id| crash.is_of(id));
+        let crash = before.crash.filter(is_deleted).or(crash);
         let mut all: Vec<String> = missing.iter().cloned().chain(events).collect();
         let beyond = all.split_off(all.len().min(RELATED_MAX));
-        if let Some(crash) = beyond.into_iter().find(|id| crashed.as_ref().is_some_and(|reason| says(reason, id))) {
+        if let Some(id) = beyond.into_iter().find(|id| crash.as_ref().is_some_and(|crash| crash.is_of(id))) {
             all.pop();
-            all.push(crash);
+            all.push(id);
         }
-        Followed { events: all, crashed, missing, is_stored }
+        Followed { events: all, crash, missing, is_stored }
     }
 
     /// Notes the next incident in the window of a deployment.
     fn note(&mut self, line: &Line, event: &Event, reported: &[String]) {
         let is_own = line.service_id.is_empty() || line.service_id == event.service_id;
-        let is_crash = self.crashed.is_none() && is_own && CRASH_TYPES.contains(&event.event_type.as_str());
+        let is_crash = self.crash.is_none() && is_own && CRASH_TYPES.contains(&event.event_type.as_str());
         if is_crash {
-            let after = format_duration_ms(event.timestamp - line.start);
-            self.crashed = Some(format!("{CRASHED}{after} after the start ({} {})", event.event_type, event.event_id));
+            self.crash = Some(Crash::of(line.start, event));
         }
         if reported.contains(&event.event_id) {
             return;

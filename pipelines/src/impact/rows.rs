@@ -6,6 +6,7 @@ use super::{Impact, Line, MetricImpact, Verdict};
 use model::derived::Value;
 use model::meaning::Meanings;
 use model::real::Real;
+use model::time::TimeMs;
 use operators::deployments::TIMELINE;
 use sinks::schema::{DERIVED, DerivedTable};
 use sinks::transfer::Cursor;
@@ -65,10 +66,12 @@ pub(crate) fn related_events(row: &[Value]) -> &[String] {
     texts(row, "related_events")
 }
 
-/// What followed a deployment, as far as its row says it.
-pub(crate) fn followed(row: &[Value]) -> Followed {
-    let failed = Stored::of_row(row).filter(|stored| stored.verdict == Verdict::Failed);
-    Followed::named(related_events(row), failed.map(|stored| stored.verdict_reason))
+/// What followed a deployment that began at `start`, as far as its row says it.
+pub(crate) fn followed(row: &[Value], start: TimeMs) -> Followed {
+    // a crash that another deployment may have caused leaves the verdict pending
+    let is_of_crash = |stored: &Stored| matches!(stored.verdict, Verdict::Failed | Verdict::Pending);
+    let stored = Stored::of_row(row).filter(is_of_crash);
+    Followed::named(related_events(row), start, stored.map(|stored| stored.verdict_reason))
 }
 
 /// The events that report a deployment.

@@ -127,12 +127,19 @@ impl Case<'_> {
         let mut overlaps: Vec<&Line> = lines.iter().filter(is_overlap).collect();
         overlaps.sort_by_key(|other| (Reverse(other.start), &other.deployment_id));
         let newest = colonies.get(&line.colony_id).and_then(|colony| colony.newest_metric);
+        let crash = followed.and_then(|followed| followed.crash.as_ref());
+        let ids =
+            |overlaps: &[&Line]| -> Vec<String> { overlaps.iter().map(|other| other.deployment_id.clone()).collect() };
+        // what began later did not cause it
+        let had_begun = |other: &&Line| crash.is_some_and(|crash| other.start <= crash.at);
+        let crash_overlaps: Vec<&Line> = overlaps.iter().copied().filter(had_begun).collect();
         let circumstances = Circumstances {
             moment,
             is_running: line.end.is_none(),
             went_wrong: line.went_wrong,
-            crashed: followed.and_then(|followed| followed.crashed.clone()),
-            overlaps: overlaps.into_iter().map(|other| other.deployment_id.clone()).collect(),
+            crashed: crash.map(|crash| crash.reason.clone()),
+            overlaps: ids(&overlaps),
+            crash_overlaps: ids(&crash_overlaps),
             others: lines.iter().filter(is_other).map(Line::moment).collect(),
             // a bucket ends a minute or more after its time
             known_to: newest.filter(|_| !watched.is_empty()).map(|newest| newest + MINUTE_MS),

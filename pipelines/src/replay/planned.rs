@@ -7,6 +7,7 @@ use crate::open::store;
 use model::position::Positions;
 use serde::Serialize;
 use sinks::Span;
+use sinks::duckdb::EarlierVersion;
 use std::collections::BTreeMap;
 
 /// What would be read and written.
@@ -57,7 +58,8 @@ pub async fn planned(config: &ReefConfig, request: &Request) -> Result<Planned, 
     Ok(Planned { range, is_resumed, rows: Some(PlannedRows { events, metrics, late }), writes })
 }
 
-/// The positions of the store that would be written; none where there is no store yet.
+/// The positions of the store that would be written; none where there is no store yet, or one of an earlier version beside
+/// the reef's.
 async fn positions(config: &ReefConfig, request: &Request) -> Result<BTreeMap<String, Positions>, ReplayError> {
     let target = match (&request.into, &request.what_if) {
         (Some(path), _) => {
@@ -70,7 +72,14 @@ async fn positions(config: &ReefConfig, request: &Request) -> Result<BTreeMap<St
     if !store::has_tables(&target.storage.kind).await? {
         return Ok(BTreeMap::new());
     }
-    let positions = store::open_for_reading(&target).await?.positions().await?;
+    let reader = match (store::open_for_reading(&target).await, &request.into) {
+        // the replay upgrades it; nothing of it can be read before
+        (Err(error), Some(_)) if error.cause.as_ref().is_some_and(|cause| cause.is::<EarlierVersion>()) => {
+            return Ok(BTreeMap::new());
+        }
+        (reader, _) => reader?,
+    };
+    let positions = reader.positions().await?;
     if let Some(path) = &request.into {
         targets::check_positions(&positions, path)?;
     }

@@ -264,11 +264,12 @@ impl Impacts {
                 continue;
             }
             let ends = [&call.from_service, &call.to_service];
-            let is_of =
-                |known: &&Known| known.line.colony_id == call.colony_id && ends.contains(&&known.line.service_id);
-            let own: Vec<Line> = self.timeline.all().filter(is_of).map(|known| known.line.clone()).collect();
-            for line in &own {
-                if own.iter().any(|other| other.service_id != line.service_id && line.is_near(other)) {
+            let is_end = |line: &Line| line.colony_id == call.colony_id && ends.contains(&&line.service_id);
+            for Known { line, .. } in self.timeline.all().filter(|known| is_end(&known.line)) {
+                let is_other = |known: &Known| {
+                    is_end(&known.line) && known.line.service_id != line.service_id && line.is_near(&known.line)
+                };
+                if self.timeline.reaching(line.moment()).any(is_other) {
                     self.due.add(line);
                 }
             }
@@ -277,11 +278,11 @@ impl Impacts {
 
     /// Late rows are being written, which end no look.
     pub(crate) fn note_late(&mut self, rows: &Rows) {
+        self.note_calls(rows);
         if self.timeline.is_empty() {
             return;
         }
         self.note_events(rows);
-        self.note_calls(rows);
         let Some((first, last)) = minutes::reach(&rows.metrics) else { return };
         // what is due already need not be looked at; while history is read, that is all
         let reached = self.timeline.reached_by(first..last + MINUTE_MS);

@@ -160,8 +160,8 @@ pub(crate) async fn drive_with(
     };
     let started = Instant::now();
     enter("restore");
-    let mut run = Running::restore(config, engine, store, &options, (with.announcer, with.is_resumed)).await?;
-    run.is_live = !with.is_recorded;
+    let of_run = (with.announcer, with.is_resumed, !with.is_recorded);
+    let mut run = Running::restore(config, engine, store, &options, of_run).await?;
     run.is_in_turns = with.is_in_turns;
     if let Some((committed, until)) = &with.observed {
         run.event_clock.inherit_observed(committed, *until);

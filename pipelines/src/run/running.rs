@@ -161,7 +161,7 @@ impl Running {
         mut engine: Engine,
         mut store: Box<dyn StoreWriter>,
         options: &RunOptions,
-        (mut announcer, is_resumed): (Announcer, bool),
+        (mut announcer, is_resumed, is_live): (Announcer, bool, bool),
     ) -> Result<Running, RunError> {
         let instruments = Instruments::of(&options.registry, &options.clock);
         instruments.started(options.clock.now());
@@ -173,7 +173,11 @@ impl Running {
         let positions = reader.positions().await?;
         // no position at all: existing rows are from an interrupted first commit
         let marks = if positions.is_empty() { Watermarks::default() } else { reader.watermarks().await? };
-        let event_clock = EventClock::of_store(&params, &positions, &marks);
+        let mut event_clock = EventClock::of_store(&params, &positions, &marks);
+        if is_live {
+            // before anything is read as of its now
+            event_clock.remove_unless(|id| config.colonies.iter().any(|colony| colony.colony_id == id));
+        }
         let evaluated = Evaluated::of_store(&positions);
         let newest_metrics = marks.metrics.clone();
         let mut gate = LatenessGate::new(config.collection.allowed_lateness_ms, marks.events, marks.metrics);
@@ -228,7 +232,7 @@ impl Running {
             held,
             fast: ClockSkew::default(),
             correlates,
-            is_live: true,
+            is_live,
             is_in_turns: false,
             retention: retention::of(config),
             retention_pace: RetentionPace::new(Instant::now()),
@@ -284,8 +288,6 @@ impl Running {
         if self.is_live {
             let names: Vec<String> = sources.iter().map(|source| source.name().to_owned()).collect();
             self.held.ask(names, self.clock.now());
-            let is_read = |colony_id: &str| config.colonies.iter().any(|colony| colony.colony_id == colony_id);
-            self.event_clock.keep_observed(is_read);
         }
         self.judges_at_end = sources.iter().all(|source| source.is_finite());
         let mut intake = Intake::start(sources, &options.shutdown, queue_bytes_max, &self.instruments);

@@ -267,6 +267,7 @@ async fn judged(
         went_wrong: None,
         crashed: None,
         overlaps: Vec::new(),
+        crash_overlaps: Vec::new(),
         others: Vec::new(),
         known_to: newest.map(|newest| newest + MINUTE_MS),
     };

@@ -76,4 +76,4 @@ mod tests;
 pub use config::DuckDbConfig;
 pub use owner::NotOurs;
 pub use store::{DuckDbReader, DuckDbStore};
-pub use version::stored_version;
+pub use version::{EarlierVersion, stored_version};

@@ -4,6 +4,7 @@ use super::config::DuckDbConfig;
 use super::fault::Cause;
 use super::series::KnownSeries;
 use super::unfinished::is_unfinished;
+use super::version::EarlierVersion;
 use super::{derived, keep, newer, owner};
 use crate::hours::HourSums;
 use crate::schema::Schema;
@@ -111,7 +112,7 @@ fn prepare(mut connection: Connection, config: &DuckDbConfig, mode: Mode) -> Res
         .query_row("SELECT coalesce(max(version), 0) FROM schema_version", [], |row| row.get(0))
         .map_err(|error| format!("it holds no tables of a reef: {error}"))?;
     if !pending(DUCKDB, stored)?.is_empty() || !derived::is_current(&connection, config.schema)? {
-        return Err(format!("it has tables of an older version ({stored})").into());
+        return Err(EarlierVersion { stored }.into());
     }
     if let Some(reef_id) = &config.reef_id {
         owner::check(&connection, reef_id)?;

@@ -174,6 +174,7 @@ async fn only_a_store_of_this_version_is_opened_for_reading() {
     drop(connection);
     let error = DuckDbReader::open(DuckDbConfig::at(&old)).await.err().unwrap();
     assert!(error.hint.contains("coral-pipeline migrate"), "{error}");
+    assert!(error.cause.is_some_and(|cause| cause.is::<crate::duckdb::EarlierVersion>()));
     let strange = folder.path().join("strange.duckdb");
     Connection::open(&strange).unwrap().execute_batch("CREATE TABLE t (a INTEGER)").unwrap();
     let error = DuckDbReader::open(DuckDbConfig::at(&strange)).await.err().unwrap();

@@ -7,6 +7,14 @@ use crate::SinkError;
 use duckdb::{AccessMode, Config, Connection};
 use std::path::Path;
 
+/// A file that is only to be read has tables of an earlier version. Opening it for writing upgrades them.
+#[derive(Debug, thiserror::Error)]
+#[error("it has tables of an older version ({stored})")]
+pub struct EarlierVersion {
+    /// Its schema version.
+    pub stored: u32,
+}
+
 /// The schema version of the file at `path`: `None` when there is no file or nothing in it. The file is opened for reading
 /// only.
 ///

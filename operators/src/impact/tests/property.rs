@@ -74,6 +74,7 @@ fn case(random: &mut Random) -> (Circumstances, Vec<Watched>) {
         went_wrong: one_of(random, &[None, None, None, None, Some("failed")]),
         crashed: one_of(random, &[None, None, None, None, Some("its service crashed".to_owned())]),
         overlaps: one_of(random, &[Vec::new(), Vec::new(), vec!["e-9".to_owned()]]),
+        crash_overlaps: one_of(random, &[Vec::new(), vec!["e-9".to_owned()]]),
         others: disturbed.map(|day| Moment { start: START - day * DAY_MS, end: START - day * DAY_MS }).collect(),
         known_to: known_to.map(minutes),
     };

@@ -122,7 +122,7 @@ impl Impacts {
         for ((one, line), id) in followed.iter_mut().zip(lines).zip(ids) {
             // a deployment is kept for longer than the events that followed it; a replay does not know since when
             if self.events_from.map_or(!one.is_stored, |limit| line.start < limit) {
-                *one = std::mem::take(one).with_deleted(rows::followed(row(id)));
+                *one = std::mem::take(one).with_deleted(rows::followed(row(id), line.start));
             }
         }
         let (impacts, points) = impacts_on((lines, &followed), &others, known, reader).await?;
@@ -168,7 +168,7 @@ impl Impacts {
         timeline: &mut Vec<Vec<Value>>,
     ) {
         if let Some(stored) = lost {
-            if line.went_wrong.is_some() || followed.crashed.is_some() {
+            if line.went_wrong.is_some() || followed.crash.is_some() {
                 // how it ended is known without metrics
                 let look_minutes = stored.look_minutes;
                 let metrics = rows::impact(stored, &before, &self.meanings).changes;

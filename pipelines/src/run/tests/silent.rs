@@ -31,8 +31,14 @@ impl Source for Delivered {
 
 /// A run over these batches of the two colonies.
 async fn deliver(store: &MemoryStore, batches: Vec<Batch>) {
-    let colony = |id: &str| format!("[[colonies]]\ncolony_id = \"{id}\"\nendpoint = \"http://127.0.0.1:9\"\n");
-    let text = format!("reef_id = \"r\"\n[engine]\nworkers = 1\n{}{}", colony(SOURCE), colony(TARGET));
+    deliver_of(store, &[SOURCE, TARGET], batches).await;
+}
+
+/// A run over these batches; only these colonies are configured.
+async fn deliver_of(store: &MemoryStore, colonies: &[&str], batches: Vec<Batch>) {
+    let colony = |id: &&str| format!("[[colonies]]\ncolony_id = \"{id}\"\nendpoint = \"http://127.0.0.1:9\"\n");
+    let colonies: Vec<String> = colonies.iter().map(colony).collect();
+    let text = format!("reef_id = \"r\"\n[engine]\nworkers = 1\n{}", colonies.concat());
     let config = parse(&text, Format::Toml, Path::new("reef.toml")).unwrap();
     let (options, _controls) = options();
     let source: Box<dyn Source> = Box::new(Delivered(batches.into()));
@@ -84,6 +90,19 @@ async fn a_target_that_does_not_come_is_missed_once_silent_colonies_were_read_be
         assert!(!found.is_empty(), "{expected}");
         assert!(found.iter().all(|outcome| *outcome == Value::Text(expected.to_owned())), "{expected}: {found:?}");
         assert_eq!(open > 0, expected == "open", "{open} cases are open: {expected}");
+    }
+}
+
+#[tokio::test]
+async fn a_colony_that_is_not_configured_any_more_changes_nothing_of_the_past() {
+    let store = MemoryStore::new();
+    read(&store, deployments(0..199)).await;
+    deliver(&store, vec![alone().0, silence(SOURCE, 20), silence(TARGET, 20)]).await;
+    let expected = (outcomes(&store).await, patterns(&store).await);
+    assert!(expected.0.0.contains(&Value::Text("miss".to_owned())));
+    for configured in [SOURCE, "other-production"] {
+        deliver_of(&store, &[configured], Vec::new()).await;
+        assert_eq!((outcomes(&store).await, patterns(&store).await), expected, "{configured}");
     }
 }
 

@@ -152,6 +152,28 @@ async fn a_crash_of_the_service_fails_its_deployment_also_when_it_is_reported_la
     agree(&store).await;
 }
 
+/// Another deployment of the service in production.
+fn other_deployment(minute: i64) -> Event {
+    Event {
+        service_id: "api".to_owned(),
+        metadata: [("version".to_owned(), "v-other".to_owned())].into(),
+        ..fixtures::event(COLONIES[1].0, "other", at(4, minute))
+    }
+}
+
+#[tokio::test]
+async fn a_crash_may_belong_to_an_earlier_deployment_and_to_no_later_one() {
+    for (minute, expected) in [(630, Verdict::Failed), (605, Verdict::Pending)] {
+        let store = MemoryStore::new();
+        let others = vec![other_deployment(minute), crash("down", (4, 610))];
+        drive_with(&store, vec![rows_of(with(others), metrics())]).await;
+        let (verdict, reason) = verdict(&store, "quiet").await;
+        assert_eq!(verdict, expected, "{reason}");
+        assert!(reason.starts_with("its service crashed 10m after the start (oom_kill down)"), "{reason}");
+        agree(&store).await;
+    }
+}
+
 #[tokio::test]
 async fn a_crash_that_is_withdrawn_fails_nothing_however_many_events_followed() {
     let store = MemoryStore::new();
@@ -236,6 +258,34 @@ async fn events_that_are_deleted_stay_named() {
         // it was much slower as well
         assert_eq!(verdict, Verdict::Failed, "{case}");
         assert_eq!(reason.contains("down-too"), expected.contains(&"down-too"), "{case}: {reason}");
+    }
+}
+
+/// Also where another deployment may have caused it, which is judged again.
+#[tokio::test]
+async fn a_crash_that_is_deleted_stays_the_reason_of_a_verdict_that_is_pending() {
+    let store = MemoryStore::new();
+    let others = vec![other_deployment(605), crash("down", (4, 610))];
+    drive_with(&store, vec![rows_of(with(others), metrics())]).await;
+    let pending = verdict(&store, "quiet").await;
+    assert_eq!(pending.0, Verdict::Pending);
+    let alone = (Verdict::Failed, "its service crashed 10m after the start (oom_kill down)".to_owned());
+    let [timeline, _] = stored(&store).await;
+    for (kept, expected) in [(&["quiet", "other"][..], &pending), (&["quiet"][..], &alone)] {
+        let is_kept = |row: &&Vec<Value>| kept.iter().any(|id| row[1] == Value::Text((*id).to_owned()));
+        let upserts: Vec<Vec<Value>> = timeline.iter().filter(is_kept).cloned().collect();
+        assert_eq!(upserts.len(), kept.len());
+        let change = DerivedChange { table: TIMELINE.to_owned(), upserts, removed: Vec::new() };
+        let mut without = MemoryStore::new();
+        let rows = rows_of(Vec::new(), metrics());
+        without.commit(&Commit { derived: vec![change], ..sinks::compliance::commit_of(1, rows) }).await.unwrap();
+        let mut impacts = impacts_of(&without).await;
+        impacts.keep_events_from(Some(at(5, 0)));
+        let lines: Vec<Line> = impacts.timeline.all().map(|known| known.line.clone()).collect();
+        lines.iter().for_each(|line| impacts.due.add(line));
+        let derived = impacts.judge(usize::MAX, without.reader().as_ref()).await.unwrap();
+        without.commit(&Commit { derived, ..sinks::compliance::commit_of(2, Rows::default()) }).await.unwrap();
+        assert_eq!(&verdict(&without, "quiet").await, expected, "{kept:?}");
     }
 }
 

@@ -28,6 +28,13 @@ fn with_db() -> Vec<Event> {
 }
 
 #[tokio::test]
+async fn a_call_that_is_seen_before_the_first_deployment_is_known() {
+    let mut impacts = impacts_of(&MemoryStore::new()).await;
+    impacts.note(&call());
+    assert!(impacts.linked.are_linked("shop-production", "db", "api"));
+}
+
+#[tokio::test]
 async fn a_deployment_of_a_linked_service_may_be_the_cause() {
     let store = MemoryStore::new();
     drive_with(&store, vec![rows_of(with_db(), metrics())]).await;
