@@ -1,30 +1,24 @@
-//! Clock: the current event time of an evaluation, for events and for metrics, derived from on-time rows, and from how
-//! far live colonies were read.
+//! Clock: the current event time of an evaluation, for events and for metrics, derived from on-time rows only.
 //!
 //! Now must not follow one row, host or colony with a wrong clock: all other rows would fall out of the look-back. It
 //! is therefore the newest time at which there is still something to correlate:
 //! - **events**: the greatest time of the newest day that, with the days of its look-back, has two colonies and three
-//!   distinct times. Newer metrics move it by up to a day (or the allowed lateness, if longer) and the longest lag:
-//!   targets that have not occurred by then did not occur. The same does time in which all live colonies were read and
-//!   had nothing to say (`observed`). Where events are derived from metrics, these move it all the way;
+//!   distinct times. Newer metrics move it by up to a day and the longest lag: targets that have not occurred by then
+//!   did not occur. Where events are derived from metrics, these move it all the way;
 //! - **metrics**: of such a day (two colonies suffice) the second-largest of the newest times of its colonies, because
 //!   the slower of two limits their common range.
 //!
-//! Without such a day it is the greatest time of all. Both are functions of the set of rows and of how far colonies
-//! were read, independent of order, and grow with both. Days older than the look-back are forgotten; the rest is
-//! committed with the positions.
+//! Without such a day it is the greatest time of all. Both are functions of the set of rows, independent of order, and
+//! grow with it. Days older than the look-back are forgotten; the rest is committed with the positions.
 
 use model::position::Positions;
 use model::rows::Rows;
 use model::time::{DAY_MS, TimeMs};
-use observed::ObservedColonies;
 use operators::dataflow::{Evaluate, Params};
-use operators::heard::Heard;
 use serde::{Deserialize, Serialize};
 use sinks::Watermarks;
 use std::collections::{BTreeMap, BTreeSet};
 
-mod observed;
 #[cfg(test)]
 mod tests;
 
@@ -36,18 +30,13 @@ const DAYS_MAX: usize = 1_000;
 const EVENT_TIMES_MIN: usize = 3;
 /// Maximum number of colonies per day.
 const COLONIES_MAX: usize = 2;
-/// The part of the committed state that says how far colonies were read.
-const OBSERVED: &str = "observed";
 
-/// Rises with the rows, and with what is committed of how far live colonies were read; never with the wall clock
-/// itself: results are a function of what is stored.
+/// Rises with the rows, never with the wall clock: results are a function of the rows.
 #[derive(Clone, Debug)]
 pub struct EventClock {
     events: Days,
     metrics: Days,
-    observed: ObservedColonies,
-    /// How far metrics, and colonies that have nothing to say, can move the now of events: far enough to close a prediction,
-    /// which waits for late targets itself, although a colony counts only as far as nothing late can come.
+    /// How far metrics can move the now of events.
     quiet_ms: i64,
     /// Whether metrics make events.
     derives: bool,
@@ -192,8 +181,7 @@ impl EventClock {
         EventClock {
             events: Days::new(params.events.horizon_ms, EVENT_TIMES_MIN),
             metrics: Days::new(params.metrics.window_ms + params.metrics.max_lag_ms, 1),
-            observed: ObservedColonies::new(&params.events),
-            quiet_ms: params.events.max_lag_ms + DAY_MS.max(params.events.lateness_ms + params.events.interval_ms),
+            quiet_ms: params.events.max_lag_ms + DAY_MS,
             derives: params.derived_events,
             committed: Positions::default(),
         }
@@ -225,44 +213,7 @@ impl EventClock {
                 }
             }
         }
-        if let Some(text) = committed.0.get(OBSERVED) {
-            self.observed.read(text, TimeMs(i64::MAX));
-        }
         self.committed = committed.clone();
-    }
-
-    /// Takes over how far colonies were read from the committed clock of a recorded reef, as it was known at `until`.
-    pub fn inherit_observed(&mut self, committed: &Positions, until: TimeMs) {
-        if let Some(text) = committed.0.get(OBSERVED) {
-            self.observed.read(text, until);
-        }
-    }
-
-    /// Colonies that are not configured any more hold up no other. How far they were read stays known.
-    pub fn remove_unless(&mut self, is_configured: impl Fn(&str) -> bool) {
-        self.observed.remove_unless(is_configured);
-    }
-
-    /// All events of a live colony up to `read_to` have been read. Returns whether that can change a result: now has moved,
-    /// or a colony that was heard of only up to a time before now was read further.
-    pub fn observe_to(&mut self, colony_id: &str, read_to: TimeMs) -> bool {
-        let before = (self.events_now(), self.heard_to(colony_id));
-        self.observed.note(colony_id, read_to);
-        let (now, heard_to) = (self.events_now(), self.heard_to(colony_id));
-        now != before.0 || (heard_to > before.1 && before.1 <= now)
-    }
-
-    /// Up to when a colony that counts was read.
-    fn heard_to(&self, colony_id: &str) -> Option<TimeMs> {
-        self.observed.heard_to(colony_id, self.quiet_until()?)
-    }
-
-    /// Which live colonies were read further since this was last asked, although nothing may have come from them.
-    pub fn take_heard(&mut self) -> Vec<Heard> {
-        match self.quiet_until() {
-            Some(limit) => self.observed.take_heard(limit),
-            None => Vec::new(),
-        }
     }
 
     /// Adds on-time rows.
@@ -286,11 +237,6 @@ impl EventClock {
                     moved.0.insert(part, text);
                 }
             }
-        }
-        let observed = self.observed.text();
-        let is_known = !self.observed.is_empty() || self.committed.0.contains_key(OBSERVED);
-        if is_known && self.committed.0.get(OBSERVED) != Some(&observed) {
-            moved.0.insert(OBSERVED.to_owned(), observed);
         }
         self.committed.advance(moved.clone());
         moved
@@ -316,19 +262,9 @@ impl EventClock {
 
     /// The same of events that were reported.
     fn reported_now(&self) -> Option<TimeMs> {
-        let (events, limit) = (self.newest_reported()?, self.quiet_until()?);
-        let gone_on = self.metrics_now().max(self.observed.reached(limit)).map(|at| at.min(limit));
+        let events = self.events.newest_shared().or(self.events.newest())?;
+        let gone_on = self.metrics_now().map(|metrics| metrics.min(events + self.quiet_ms));
         Some(gone_on.map_or(events, |gone_on| gone_on.max(events)))
-    }
-
-    /// The newest reported event that there is something to correlate with.
-    fn newest_reported(&self) -> Option<TimeMs> {
-        self.events.newest_shared().or(self.events.newest())
-    }
-
-    /// How far now of events can move without events.
-    fn quiet_until(&self) -> Option<TimeMs> {
-        Some(self.newest_reported()? + self.quiet_ms)
     }
 
     /// Now for metrics; `None` before the first.

@@ -34,7 +34,6 @@ use async_trait::async_trait;
 use model::position::Positions;
 use model::reject::Reject;
 use model::rows::Rows;
-use model::time::TimeMs;
 use serde::{Deserialize, Serialize};
 
 pub mod backoff;
@@ -90,22 +89,18 @@ pub struct Batch {
     pub arrival: Arrival,
     /// Partitions that were rewound to rows that had been ahead of the reader's clock; these are read again.
     pub rewound: Vec<String>,
-    /// A live colony, and up to when all of its events have been read with this batch, by the reader's clock. Time then
-    /// passes for patterns although no row came.
-    pub observed_to: Option<(String, TimeMs)>,
 }
 
 impl Batch {
     /// Whether the batch changes the store, or is only a report.
     pub fn is_to_be_committed(&self) -> bool {
-        let Batch { rows, rejects, positions, restarted, settled, report: _, arrival: _, rewound, observed_to } = self;
+        let Batch { rows, rejects, positions, restarted, settled, report: _, arrival: _, rewound } = self;
         !rows.is_empty()
             || !rejects.is_empty()
             || !positions.0.is_empty()
             || !restarted.is_empty()
             || !settled.is_empty()
             || !rewound.is_empty()
-            || observed_to.is_some()
     }
 }
 

@@ -45,7 +45,7 @@ pub struct TickRows {
     pub facts: Arc<Vec<Input>>,
     /// What earlier runs knew of derived events.
     pub derived_events: Arc<Vec<derived_events::Input>>,
-    /// Up to when each colony was heard of: by metrics of earlier runs, or because it was read and had nothing to say.
+    /// Up to when earlier runs heard of each colony.
     pub heard: Arc<Vec<Heard>>,
 }
 

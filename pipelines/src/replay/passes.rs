@@ -2,7 +2,6 @@
 
 use super::ledger::Entry;
 use super::{Recording, ReplayError};
-use crate::clock::CLOCK_NAME;
 use crate::config::ReefConfig;
 use crate::error::RunError;
 use crate::instruments::Instruments;
@@ -92,17 +91,14 @@ impl Passes {
         let in_range = |inner| -> Box<dyn Source> {
             Box::new(InRange::new(inner, run.entry.clone(), run.fixed.moved(), Arc::clone(&tally)))
         };
-        let (calls, observed) = match reader {
-            Some(reader) => {
-                let clock = reader.positions().await?.remove(CLOCK_NAME);
-                (calls(reader.as_ref()).await?, clock.map(|clock| (clock, run.entry.range().to)))
-            }
-            None => (Vec::new(), None),
+        let calls = match reader {
+            Some(reader) => calls(reader.as_ref()).await?,
+            None => Vec::new(),
         };
         let summary;
         let sources = sources.into_iter().map(in_range).collect();
         let is_resumed = run.entry.is_resumed();
-        let with = DriveOptions { is_recorded: true, is_resumed, calls, observed, ..DriveOptions::default() };
+        let with = DriveOptions { is_recorded: true, is_resumed, calls, ..DriveOptions::default() };
         (summary, target) = self.shown(run.config, target, (sources, with), (rows, &tally)).await?;
         if run.is_kept && summary.ended == Ended::InputFinished {
             let positions = vec![(run.entry.name().to_owned(), run.entry.done())];

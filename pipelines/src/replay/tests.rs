@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod killed;
-mod silent;
 
 use super::*;
 use crate::config::{Format, parse};

@@ -43,8 +43,6 @@ use crate::open::{inputs, params, store};
 use crate::progress::RunSummary;
 use handle::Announcer;
 pub use handle::RunningReef;
-use model::position::Positions;
-use model::time::TimeMs;
 use model::topology::ServiceEdge;
 pub use options::{Controls, RunOptions};
 use running::{Running, enter};
@@ -96,9 +94,6 @@ pub(crate) struct DriveOptions {
     pub(crate) is_in_turns: bool,
     /// Calls between services that the recorded reef knows. They weigh pairs, so that a replay finds what it found.
     pub(crate) calls: Vec<ServiceEdge>,
-    /// The committed clock of the recorded reef, and the end of what is read of it: time that passed without rows
-    /// passes again.
-    pub(crate) observed: Option<(Positions, TimeMs)>,
 }
 
 /// Runs a reef until its input ends or it is stopped.
@@ -160,12 +155,9 @@ pub(crate) async fn drive_with(
     };
     let started = Instant::now();
     enter("restore");
-    let of_run = (with.announcer, with.is_resumed, !with.is_recorded);
-    let mut run = Running::restore(config, engine, store, &options, of_run).await?;
+    let mut run = Running::restore(config, engine, store, &options, (with.announcer, with.is_resumed)).await?;
+    run.is_live = !with.is_recorded;
     run.is_in_turns = with.is_in_turns;
-    if let Some((committed, until)) = &with.observed {
-        run.event_clock.inherit_observed(committed, *until);
-    }
     if run.correlates {
         restore::feed_calls(&mut run.engine, with.calls).await?;
     }

@@ -161,7 +161,7 @@ impl Running {
         mut engine: Engine,
         mut store: Box<dyn StoreWriter>,
         options: &RunOptions,
-        (mut announcer, is_resumed, is_live): (Announcer, bool, bool),
+        (mut announcer, is_resumed): (Announcer, bool),
     ) -> Result<Running, RunError> {
         let instruments = Instruments::of(&options.registry, &options.clock);
         instruments.started(options.clock.now());
@@ -173,11 +173,7 @@ impl Running {
         let positions = reader.positions().await?;
         // no position at all: existing rows are from an interrupted first commit
         let marks = if positions.is_empty() { Watermarks::default() } else { reader.watermarks().await? };
-        let mut event_clock = EventClock::of_store(&params, &positions, &marks);
-        if is_live {
-            // before anything is read as of its now
-            event_clock.remove_unless(|id| config.colonies.iter().any(|colony| colony.colony_id == id));
-        }
+        let event_clock = EventClock::of_store(&params, &positions, &marks);
         let evaluated = Evaluated::of_store(&positions);
         let newest_metrics = marks.metrics.clone();
         let mut gate = LatenessGate::new(config.collection.allowed_lateness_ms, marks.events, marks.metrics);
@@ -232,7 +228,7 @@ impl Running {
             held,
             fast: ClockSkew::default(),
             correlates,
-            is_live,
+            is_live: true,
             is_in_turns: false,
             retention: retention::of(config),
             retention_pace: RetentionPace::new(Instant::now()),
@@ -501,11 +497,6 @@ impl Running {
         let late = self.gate.split_late(&mut rows, origin);
         self.note_late(&source, &rows, &late);
         self.event_clock.observe(&rows);
-        if let Some((colony_id, read_to)) = &batch.observed_to
-            && self.event_clock.observe_to(colony_id, *read_to)
-        {
-            self.pace.mark_dirty();
-        }
         self.instruments.event_time(self.event_clock.newest());
         self.reach.observe(&rows.colonies);
         self.instruments.colonies(self.reach.answering(), self.expected_colonies);

@@ -33,7 +33,6 @@ mod refused;
 mod restored;
 mod revised;
 mod shown;
-mod silent;
 mod steady;
 mod unconfirmed;
 

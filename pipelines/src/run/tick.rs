@@ -150,8 +150,7 @@ impl Running {
         // a newer version may lie so far back that the engine has forgotten it: the store has not
         let now = order.and_then(|order| order.events_now);
         let newer = Arc::new(self.commits.newer_events(&rows.events, now).await?);
-        let heard = Arc::new(self.event_clock.take_heard());
-        let for_engine = TickRows { rows: Arc::clone(rows), newer, heard, ..TickRows::default() };
+        let for_engine = TickRows { rows: Arc::clone(rows), newer, ..TickRows::default() };
         while !self.engine.has_room(self.tick_bytes_max) {
             self.next_answer().await?;
         }

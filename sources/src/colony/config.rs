@@ -1,7 +1,6 @@
 //! Configuration of a colony's endpoint and requests.
 
 use super::outage_log::OutageLog;
-use super::stream_read::StreamRead;
 use super::{ColonyEvents, ColonySummaries};
 use crate::SourceContext;
 use crate::backoff::BackoffConfig;
@@ -39,8 +38,6 @@ pub struct ColonySourceConfig {
     pub request_timeout: Duration,
     /// What has been logged of an outage; shared by the sources of one configuration.
     pub outage_log: OutageLog,
-    /// Whether the event stream has been read to its end; shared by the sources of one configuration.
-    pub stream_read: StreamRead,
 }
 
 impl ColonySourceConfig {
@@ -63,7 +60,6 @@ impl ColonySourceConfig {
             backoff: BackoffConfig::default(),
             request_timeout: Duration::from_secs(60),
             outage_log: OutageLog::default(),
-            stream_read: StreamRead::default(),
         }
     }
 

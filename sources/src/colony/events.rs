@@ -6,9 +6,6 @@
 //!
 //! Each event states whether it was stored before the stream was opened, and whether it is resent because the position
 //! is not of the colony's history (after a restore from a backup). A batch contains only one kind.
-//!
-//! A stream that is open has delivered what there was once it sends live events, or nothing for a second
-//! ([`StreamRead`](super::StreamRead)). The source of summaries then says up to when the colony's events are known.
 
 use super::BATCH_ROWS_MAX;
 use super::config::ColonySourceConfig;
@@ -22,12 +19,8 @@ use model::position::Positions;
 use model::topology::ColonyStatus;
 use proto::convert::event_from_wire;
 use proto::reef::v1::Event;
-use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use tonic::Streaming;
-
-/// A stream that is silent for so long has delivered what its colony held.
-const SILENT_AFTER: Duration = Duration::from_secs(1);
 
 /// Receives one colony's events.
 pub struct ColonyEvents {
@@ -76,7 +69,6 @@ impl ColonyEvents {
     /// A failure: the stream is reopened after a pause. Received events will still be delivered.
     fn take_fault(&mut self, fault: LinkFault) {
         self.stream = None;
-        self.link.config.stream_read.set(false);
         let health = fault.health();
         let (words, reject) = match fault {
             LinkFault::Nameless => ("the response has no colony_id".to_owned(), Some(self.link.reject_nameless())),
@@ -101,8 +93,6 @@ impl ColonyEvents {
             true => Arrival::Backlog,
             false => Arrival::Live,
         };
-        // events come in the order of storage: the first live one ends the backlog
-        self.link.config.stream_read.set(arrival == Arrival::Live);
         if arrival != self.pending.arrival && !self.pending.positions.0.is_empty() {
             self.held = Some(wire);
             self.cut_at = Some(Instant::now());
@@ -178,16 +168,11 @@ impl Source for ColonyEvents {
                 }
                 continue;
             };
-            let silent_at = (!self.link.config.stream_read.is_so()).then(|| Instant::now() + SILENT_AFTER);
-            let message = match self.cut_at.or(silent_at) {
+            let message = match self.cut_at {
                 None => stream.message().await,
-                Some(until) => match timeout_at(until, stream.message()).await {
+                Some(cut_at) => match timeout_at(cut_at, stream.message()).await {
                     Ok(message) => message,
-                    Err(_) if self.cut_at.is_some() => return Ok(Some(self.take_pending())),
-                    Err(_) => {
-                        self.link.config.stream_read.set(true);
-                        continue;
-                    }
+                    Err(_) => return Ok(Some(self.take_pending())),
                 },
             };
             match message {

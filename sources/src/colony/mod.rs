@@ -6,7 +6,6 @@
 //! | `fault` | why an exchange failed |
 //! | `dial`, `link` | the line to it: connection, pauses, identity, outages, its state |
 //! | `outage_log` | what has been logged of an outage, so that it is logged once |
-//! | `stream_read` | whether the event stream has delivered what there was |
 //! | `slices` | which time range is requested next |
 //! | `remembered` | which rows were delivered already |
 //! | `summaries` | the source of metrics, health, topology (and events) by GetSummary |
@@ -22,7 +21,6 @@ mod link;
 mod outage_log;
 mod remembered;
 mod slices;
-mod stream_read;
 mod summaries;
 #[cfg(test)]
 mod test_server;
@@ -33,7 +31,6 @@ pub use crate::backoff::BackoffConfig;
 pub use config::ColonySourceConfig;
 pub use events::ColonyEvents;
 pub use outage_log::OutageLog;
-pub use stream_read::StreamRead;
 pub use summaries::ColonySummaries;
 
 /// The most rows of one kind in a batch.

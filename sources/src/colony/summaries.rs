@@ -11,9 +11,6 @@
 //! Both go in slices that adapt to what fits a message ([`Pass`]). Rows already delivered by this process are omitted
 //! (an open bucket that grew is a new row). The position advances with the last batch of a slice of the tail, so an
 //! interrupted slice is requested again.
-//!
-//! The last batch of a pass of the tail says up to when all events of the colony have been read
-//! ([`Batch::observed_to`]): those of the summaries, or those of a stream that has been read to its end.
 
 use super::BATCH_ROWS_MAX;
 use super::config::ColonySourceConfig;
@@ -137,11 +134,6 @@ impl ColonySummaries {
         }
     }
 
-    /// Whether all events have been read that the colony had when it was asked.
-    fn has_all_events(&self) -> bool {
-        self.link.config.summaries_carry_events || self.link.config.stream_read.is_so()
-    }
-
     fn end_recheck(&mut self) {
         self.recheck_pass = None;
         let rest = self.link.config.recheck_interval.max(self.recheck_started.elapsed() * RECHECK_REST_FACTOR);
@@ -204,10 +196,6 @@ impl ColonySummaries {
             let partition = self.link.config.colony_id.clone();
             let position = serde_json::json!(self.tail).to_string();
             let last = batches.len() - 1;
-            if is_over && self.has_all_events() {
-                // a clock that was set back must not lead
-                batches[last].observed_to = Some((partition.clone(), to.min(self.link.clock.now())));
-            }
             batches[last].positions = Positions([(partition, position)].into());
             if !self.has_caught_up {
                 batches.iter_mut().for_each(|batch| batch.arrival = Arrival::Backlog);

@@ -366,65 +366,6 @@ async fn a_gap_after_a_restart_is_filled_from_the_committed_position() {
     assert_eq!(after.rows.events, [second], "the old event is before the overlap and is not requested again");
 }
 
-/// The next batch with which a pull has come to its end.
-async fn pulled(source: &mut dyn Source) -> crate::Batch {
-    loop {
-        let batch = next(source).await.unwrap();
-        if batch.rows.colonies.iter().any(|status| !status.is_lost()) {
-            return batch;
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_pull_that_carries_events_says_up_to_when_they_are_known() {
-    let colony = TestColony::start(COLONY).await;
-    colony.add_events(&[event(0, SystemClock.now() - HOUR_MS)]);
-    let began = SystemClock.now();
-    let mut source = config(&colony).build_summaries(&Positions::default(), &context()).unwrap();
-    let mut all = crate::Batch::default();
-    while all.observed_to.is_none() {
-        let batch = next(&mut source).await.unwrap();
-        all.rows.append(batch.rows);
-        all.observed_to = batch.observed_to;
-    }
-    assert_eq!(all.rows.events.len(), 1, "with the last of them, or after it");
-    let (colony_id, read_to) = all.observed_to.unwrap();
-    assert!(colony_id == COLONY && began <= read_to && read_to <= SystemClock.now(), "{colony_id} {read_to}");
-    colony.kill().await;
-    let lost = next(&mut source).await.unwrap();
-    assert!(lost.rows.colonies[0].is_lost() && lost.observed_to.is_none(), "{lost:?}");
-}
-
-#[tokio::test]
-async fn beside_a_stream_a_pull_says_so_only_while_the_stream_has_delivered_what_there_was() {
-    let colony = TestColony::start(COLONY).await;
-    colony.add_events(&[event(0, SystemClock.now())]);
-    let config = ColonySourceConfig { summaries_carry_events: false, ..config(&colony) };
-    let mut summaries = config.build_summaries(&Positions::default(), &context()).unwrap();
-    let mut events = config.build_events(&Positions::default(), &context()).unwrap();
-    for _ in 0..2 {
-        assert_eq!(pulled(&mut summaries).await.observed_to, None, "the stream is not open");
-    }
-    let follow = async { while next(&mut events).await.is_some() {} };
-    let follows = async {
-        loop {
-            if let Some((colony_id, _)) = pulled(&mut summaries).await.observed_to {
-                break colony_id;
-            }
-        }
-    };
-    let found = tokio::select! {
-        () = follow => panic!("a stream has no end"),
-        found = follows => found,
-    };
-    assert_eq!(found, COLONY);
-    colony.kill().await;
-    status_after(&mut events, "refused").await;
-    colony.revive().await;
-    assert_eq!(pulled(&mut summaries).await.observed_to, None, "the stream is not open again");
-}
-
 #[test]
 fn a_config_that_cannot_work_is_refused_without_a_connection() {
     let good = ColonySourceConfig::new(COLONY, "http://127.0.0.1:9000");

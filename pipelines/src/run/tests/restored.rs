@@ -34,7 +34,7 @@ impl Source for Given {
 }
 
 /// Two deployments a day, each reported when it starts and when it ends, and errors elsewhere after most of them.
-pub(super) fn deployments(numbers: Range<i64>) -> Vec<Event> {
+fn deployments(numbers: Range<i64>) -> Vec<Event> {
     let start = TimeMs(1_700_000_000_000 / DAY_MS * DAY_MS);
     let of = |colony: &str, event_type: &str, number: i64, minute: i64| Event {
         event_type: event_type.to_owned(),
@@ -55,7 +55,7 @@ pub(super) fn deployments(numbers: Range<i64>) -> Vec<Event> {
     numbers.flat_map(reported).collect()
 }
 
-pub(super) async fn read(store: &MemoryStore, events: Vec<Event>) {
+async fn read(store: &MemoryStore, events: Vec<Event>) {
     let (options, _controls) = options();
     let mut config = config();
     config.engine.tick_rows_max = 50;
@@ -94,7 +94,7 @@ async fn a_restarted_run_knows_what_one_that_was_never_stopped_knows() {
 }
 
 /// The predictions and the days of patterns that are kept current, and those from before.
-pub(super) async fn foretold(store: &MemoryStore) -> (Vec<Vec<Value>>, Vec<Vec<Value>>) {
+async fn foretold(store: &MemoryStore) -> (Vec<Vec<Value>>, Vec<Vec<Value>>) {
     let now = deployments(0..200).iter().map(|event| event.timestamp).max().unwrap();
     // a day later than needed: the newest event is not now where it is alone on its day
     let since = current_since(&params::from_config(&config()).events, now) + DAY_MS;
