@@ -69,9 +69,8 @@ impl Crashes {
 
     /// Whether there were that many kills, with at least `each` in every phase.
     pub fn are_enough(&self, kills: u32, each: u32) -> bool {
-        let are = self.kills >= kills && self.hits.values().all(|hits| *hits >= each);
-        assert!(are || self.kills < 6 * kills, "some phase is hardly ever hit: {self}");
-        are
+        assert!(self.kills < 3 * kills, "some phase is hardly ever hit: {self}");
+        self.kills >= kills && self.hits.values().all(|hits| *hits >= each)
     }
 
     /// Starts `command` and kills it repeatedly, until one run completes successfully.
